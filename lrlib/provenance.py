@@ -1,0 +1,108 @@
+"""Where a number comes from: the sources it depends on, the commit, the machine and the versions."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "safetensors")
+
+
+@cache
+def sources(module: str) -> str:
+    """Hash of a module of ``lrlib`` and of all of ``lrlib`` that it imports, directly or not.
+
+    Comments, docstrings and layout don't count: two sources with one hash compute the same.
+
+    Args:
+        module: Dotted name, such as ``lrlib.train``.
+
+    Returns:
+        Twelve hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_closure(module)):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + _meaning(path))
+    return digest.hexdigest()[:12]
+
+
+def _closure(module: str) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = util.find_spec(name)
+        if spec is None or spec.origin is None or Path(spec.origin) in found:
+            continue
+        found.add(Path(spec.origin))
+        waiting += _imports(Path(spec.origin))
+    return found
+
+
+def _imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lrlib":
+            # `from lrlib import data` names a module, `from lrlib.data import load` does not.
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [name for name in inside if _is_module(name)] or [node.module]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names if alias.name.split(".")[0] == "lrlib"]
+    return names
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _meaning(path: Path) -> bytes:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree).encode()
+
+
+def commit() -> str | None:
+    """The checkout's commit, with ``+`` if tracked sources differ from it; None outside a checkout."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "lrlib", "book")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def machine(device: torch.device | str) -> dict[str, Any]:
+    """The device and the versions a number was computed with."""
+    device = torch.device(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    versions = {package: metadata.version(package) for package in _PACKAGES}
+    return {"device": name, "python": platform.python_version(), "packages": versions}
+
+
+def _processor() -> str:
+    """The processor's name and the number of threads used, which decide the last digits on a CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads"

@@ -1,0 +1,155 @@
+"""Trained models on disk: found again by the content of their specification, trained when they are not there.
+
+A model is two files below ``data/models/`` (or the folder that ``LRLIB_MODELS`` names): ``NAME.safetensors`` and
+``NAME.json``, which holds the specification, the SHA-256 of the first file and how the model came about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lrlib import data, metrics, provenance, train
+from lrlib.files import replacing
+from lrlib.train import Spec
+
+
+class DamagedModel(UserWarning):
+    """A stored model can't be used and is trained again."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model as it is stored.
+
+    Attributes:
+        model: The network in evaluation mode.
+        spec: What it was trained from.
+        sha256: Hash of the file of its weights.
+        history: How it was trained: duration in seconds, device, accuracies, versions and the hash of the sources.
+    """
+
+    model: nn.Module
+    spec: Spec
+    sha256: str
+    history: dict[str, Any]
+
+
+def folder() -> Path:
+    """Where models are kept."""
+    default = Path(__file__).resolve().parent.parent / "data" / "models"
+    return Path(os.environ.get("LRLIB_MODELS") or default).expanduser()
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """``"auto"`` is the GPU where there is one; any other name is taken as it is.
+
+    Raises:
+        ValueError: If there is no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"expected auto, cpu or a device that this machine has, got {device!r}") from error
+    return chosen
+
+
+def find(spec: Spec, *, device: torch.device | str = "cpu") -> Trained | None:
+    """The stored model of that specification.
+
+    Args:
+        spec: What it was trained from.
+        device: Where to put it.
+
+    Returns:
+        The model, or None if there is none or its files are damaged, which is said in a :class:`DamagedModel` warning.
+    """
+    weights, about = _files(spec)
+    if not about.exists():
+        return None
+    try:
+        history = json.loads(about.read_text())
+        if history["spec"] != spec.content():
+            raise ValueError(f"{about.name} describes another specification than its name says")
+        found = hashlib.sha256(weights.read_bytes()).hexdigest()
+        if found != history["sha256"]:
+            raise ValueError(f"expected {weights.name} with SHA-256 {history['sha256'][:12]}…, got {found[:12]}…")
+        model = train.build(spec, data.load(spec.dataset, size=spec.size))
+        model.load_state_dict(load_file(weights))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        warnings.warn(f"{weights.stem} is damaged and has to be trained again: {error}", DamagedModel, stacklevel=2)
+        return None
+    return Trained(train.place(model, device).eval(), spec, history["sha256"], history)
+
+
+def find_or_train(
+    spec: Spec, *, device: torch.device | str = "cpu", progress: bool = True, download: bool = False
+) -> Trained:
+    """The stored model of that specification, trained first if need be.
+
+    Of several processes that ask for the same model at the same time one trains it and the others wait for it.
+
+    Args:
+        spec: What to train.
+        device: Where to train and to put it.
+        progress: Show a progress bar while training, if the standard error is a terminal.
+        download: Whether a missing dataset may be downloaded.
+
+    Returns:
+        The model as it was read back from the disk.
+
+    Raises:
+        DatasetError: If the dataset isn't there.
+        TrainingDiverged: If the training diverged.
+    """
+    weights, about = _files(spec)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(weights.with_suffix(".lock")):
+        found = find(spec, device=device)
+        if found is None:
+            _train(spec, weights, about, device, progress, download)
+            found = find(spec, device=device)
+    if found is None:
+        raise RuntimeError(f"expected to read back {weights}, which was just written")
+    return found
+
+
+def _train(spec: Spec, weights: Path, about: Path, device: torch.device | str, progress: bool, download: bool) -> None:
+    dataset = data.load(spec.dataset, size=spec.size, download=download)
+    start = time.perf_counter()
+    model, summary = train.train(spec, dataset, device=device, progress=progress)
+    seconds = time.perf_counter() - start
+    about.unlink(missing_ok=True)
+    with replacing(weights) as temporary:
+        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
+    right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
+    history = {
+        "spec": spec.content(),
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "seconds": round(seconds, 1),
+        "train": summary,
+        "test_accuracy": right.float().mean().item(),
+        "dataset_fingerprint": dataset.fingerprint,
+        "sources": provenance.sources("lrlib.train"),
+        **provenance.machine(device),
+    }
+    with replacing(about) as temporary:
+        temporary.write_text(json.dumps(history, indent=1) + "\n")
+
+
+def _files(spec: Spec) -> tuple[Path, Path]:
+    return folder() / f"{spec.name}.safetensors", folder() / f"{spec.name}.json"
