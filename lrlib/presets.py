@@ -58,8 +58,8 @@ PRESETS = {
         dataset="digits",
         report_dataset="digits",
         seeds=(0, 1, 2, 3, 4),
-        network=_network("digits", width=16, epochs=25, batch_size=64, learning_rate=0.1),
-        lr=Regularizer(lambda_c=0.3, lambda_n=0.1, from_epoch=3),
+        network=_network("digits", width=16, epochs=20, batch_size=64, learning_rate=0.1),
+        lr=Regularizer(lambda_c=0.3, lambda_n=0.03, from_epoch=3),
     ),
     "small": Preset(
         name="small",

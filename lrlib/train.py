@@ -61,7 +61,7 @@ class Spec:
         variant: Variant, see ``models.VARIANTS``.
         seed: Seed of the initial weights, the order of the batches and the augmentation.
         epochs: Passes over the training set; 0 leaves the random network.
-        batch_size: Examples in a step.
+        batch_size: Examples in a step at most; an epoch is cut into equal batches.
         optimizer: ``"sgd"``, or ``"adam"`` as in the SVD report.
         learning_rate: Constant, first or highest learning rate, as the schedule has it.
         milestones: Epochs at which the learning rate is divided by ten; None for a one-cycle schedule.
@@ -194,7 +194,8 @@ def _run(spec: Spec, dataset: Dataset, model: nn.Module, device: torch.device, p
 
 
 def _order(n: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    return torch.split(torch.randperm(n, generator=generator), batch_size)
+    """A shuffled epoch in batches that differ by one example at most: a tiny last one would spoil batch statistics."""
+    return torch.tensor_split(torch.randperm(n, generator=generator), -(-n // batch_size))
 
 
 def _optimizer(spec: Spec, model: nn.Module) -> torch.optim.Optimizer:

@@ -206,6 +206,19 @@ def test_attacked_images_stay_in_the_ball_and_in_the_box(attack, eps, n, seed, d
 
 
 @every_attack
+def test_the_model_is_only_shown_images_in_the_ball_and_in_the_box(attack):
+    net, x, eps, shown = small_net(), images(4, 2, 5, 5), 0.4, []
+
+    def watched(z):
+        shown.append(z.detach())
+        return net(z)
+
+    attack(watched, x, torch.arange(4), eps)
+    points = torch.stack(shown)
+    assert ((points >= x - eps) & (points <= x + eps) & (points >= 0) & (points <= 1)).all()
+
+
+@every_attack
 @pytest.mark.parametrize("shape", [(3,), (2, 1, 1), (4, 1, 1, 1), (1,), ()])
 def test_a_budget_may_differ_by_channel_example_or_pixel(attack, shape):
     model = nn.Sequential(nn.Flatten(), nn.Linear(18, 3))

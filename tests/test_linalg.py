@@ -19,7 +19,7 @@ def gaussian(n, m, seed=0):
 
 
 def assert_same_spectrum(s, expected):
-    """Compare energies: the Gram route promises those to rounding, and small singular values only to its square root."""
+    """Compare energies: the Gram route keeps those to rounding, but small singular values only to its square root."""
     torch.testing.assert_close(s.square(), expected.square(), rtol=1e-9, atol=1e-13 * expected[0].item() ** 2)
 
 

@@ -74,6 +74,12 @@ def test_truncation_keeps_type_and_device(dtype, device):
     assert (cut.dtype, cut.device, cut.shape) == (W.dtype, W.device, W.shape)
 
 
+def test_an_untouched_matrix_is_a_new_one_all_the_same():
+    W = gaussian(3, 3)
+    cut = truncate_matrix(W, 0.0)
+    assert torch.equal(cut, W) and cut.data_ptr() != W.data_ptr()
+
+
 @pytest.mark.parametrize("scale", [0.0, 0.1])
 def test_truncating_nothing_gives_an_equal_network_that_shares_no_memory(scale):
     model = network()

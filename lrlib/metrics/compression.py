@@ -47,8 +47,8 @@ def fit_max_margin(features: Tensor, y: Tensor, *, dim: int | None = None, seed:
         The fitted pipeline; :func:`max_margin_predictions` applies it.
 
     Raises:
-        ValueError: If the features are not a finite matrix with an integer label per row, there are fewer than two classes, or
-            ``dim`` is out of range.
+        ValueError: If the features are not a finite matrix with an integer label per row, there are fewer than two
+            classes, or ``dim`` is out of range.
     """
     _check(features, y)
     if len(classes := set(y.tolist())) < 2:

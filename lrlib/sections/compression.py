@@ -1,0 +1,93 @@
+"""Compression (section 3.3): a max-margin classifier on few principal components of the representations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lrlib import metrics, models
+from lrlib.results import Record
+from lrlib.sections.measuring import Bench, keys, variants
+from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.parameters import parameter
+from lrlib.sections.prose import compare, spread
+from lrlib.train import Spec
+from lrlib.zoo import Trained
+
+# Where the representations come from: table 5(a) before the FC layer, table 5(b) before the last block.
+PLACES = {"avgpool": "table5a", "layer3": "table5b"}
+COMPARED = {"table5a": "1-LR", "table5b": "2-LR"}
+
+
+@dataclass(frozen=True)
+class Parameters(Base):
+    """Parameters of the page."""
+
+    dim: list[int] = parameter(
+        "principal components that are kept, beside all dimensions",
+        expected="whole numbers from 1 on",
+        check=lambda v: v >= 1,
+    )
+    train_examples: int = parameter(
+        "training images for the classifier, the first ones",
+        expected="a whole number from 2 on",
+        check=lambda v: v >= 2,
+    )
+
+    @classmethod
+    def defaults(cls, preset: str) -> dict[str, Any]:
+        """The dimensions of tables 5(a) and 5(b)."""
+        return {
+            "quick": {"seeds": [0, 1, 2], "examples": 600, "dim": [20, 10, 5], "train_examples": 1_197},
+            "small": {"seeds": [0, 1, 2], "examples": 10_000, "dim": [20, 10, 5], "train_examples": 10_000},
+            "paper": {"seeds": [0, 1, 2], "examples": 10_000, "dim": [20, 10, 5], "train_examples": 50_000},
+        }[preset]
+
+
+def specs(parameters: Parameters) -> list[Spec]:
+    """The models that the measurement needs."""
+    return variants(parameters.preset, parameters.seeds)
+
+
+def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
+    """Test accuracy of the hybrid max-margin models, with all dimensions and with few.
+
+    Args:
+        parameters: What to measure.
+        device: Where the representations are computed; the classifier is scikit-learn's, on the CPU.
+        progress: Show a bar while a model is trained.
+
+    Returns:
+        The record, with rows of tables 5(a) and 5(b).
+    """
+    networks = specs(parameters)
+    bench = Bench("compression", parameters, device=device, dataset=networks[0].dataset, progress=progress)
+    for spec in networks:
+        _hybrids(bench, parameters, bench.trained(spec))
+    return bench.run.record()
+
+
+def _hybrids(bench: Bench, parameters: Parameters, one: Trained) -> None:
+    x, y = bench.train_images(parameters.train_examples), bench.dataset.y_train[: parameters.train_examples]
+    for tap in models.places(one.spec.arch):
+        train = metrics.features(one.model, x, tap).cpu()
+        test = metrics.features(one.model, bench.x, tap).cpu()
+        width = train.shape[1]
+        for dim in [width, *(d for d in parameters.dim if d < width)]:
+            hybrid = metrics.fit_max_margin(train, y, dim=dim if dim < width else None, seed=one.spec.seed)
+            correct = (metrics.max_margin_predictions(hybrid, test) == bench.y.cpu()).numpy()
+            bench.run.add_accuracy(PLACES[tap], "max_margin_accuracy", correct, **keys(one.spec), tap=tap, dim=dim)
+
+
+def findings(record: Record) -> list[str]:
+    """What the rows say, in sentences."""
+    sentences = []
+    for artefact, where in (("table5a", "Before the FC layer"), ("table5b", "Before the fourth block")):
+        frame, ours = record.frame(artefact), COMPARED[artefact]
+        full, least = frame[frame.dim == frame.dim.max()], frame[frame.dim == frame.dim.min()]
+        sentences.append(
+            f"**{where}**, all {full.dim.iloc[0]} dimensions give {spread(full, ours)} for {ours} and "
+            f"{spread(full, 'N-LR')} for N-LR; {least.dim.iloc[0]} dimensions give {spread(least, ours)} and "
+            f"{spread(least, 'N-LR')}. {compare(least, ours, 'N-LR', what='With those few, the accuracy')}"
+        )
+    return sentences

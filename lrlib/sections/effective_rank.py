@@ -1,0 +1,92 @@
+"""Effective rank (section 3, figure 2): how much of the representations' energy their leading directions carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lrlib import data, linalg, metrics, models
+from lrlib.results import Record, over_seeds
+from lrlib.sections.measuring import Bench, keys, variants
+from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.parameters import parameter
+from lrlib.sections.prose import compare, spread
+from lrlib.train import Spec
+
+ARTEFACTS = {"avgpool": "figure2a", "layer3": "figure2b"}
+
+
+@dataclass(frozen=True)
+class Parameters(Base):
+    """Parameters of the page."""
+
+    directions: int = parameter(
+        "leading directions to show", expected="a whole number from 10 on", check=lambda v: v >= 10
+    )
+    part: str = parameter(
+        "images whose representations are taken", expected="train or test", check=("train", "test").__contains__
+    )
+
+    @classmethod
+    def defaults(cls, preset: str) -> dict[str, Any]:
+        """The test set at quick and small; the paper speaks of the entire dataset."""
+        return {
+            "quick": {"seeds": [0, 1, 2, 3, 4], "examples": 600, "directions": 20, "part": "test"},
+            "small": {"seeds": [0, 1, 2], "examples": 10_000, "directions": 50, "part": "test"},
+            "paper": {"seeds": [0, 1, 2], "examples": 10_000, "directions": 100, "part": "train"},
+        }[preset]
+
+
+def specs(parameters: Parameters) -> list[Spec]:
+    """The models that the measurement needs."""
+    return variants(parameters.preset, parameters.seeds)
+
+
+def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
+    """Accuracy, and the variance ratio at 1 to ``directions`` at both places of the paper.
+
+    Args:
+        parameters: What to measure.
+        device: Where.
+        progress: Show a bar while a model is trained.
+
+    Returns:
+        The record, with rows of figures 2(a) and 2(b).
+    """
+    networks = specs(parameters)
+    bench = Bench("effective_rank", parameters, device=device, dataset=networks[0].dataset, progress=progress)
+    x = bench.x if parameters.part == "test" else data.as_float(bench.dataset.x_train.to(bench.device))
+    for spec in networks:
+        model = bench.trained(spec).model
+        correct = metrics.correct(model, bench.x, bench.y).cpu().numpy()
+        bench.run.add_accuracy("figure2a", "accuracy", correct, **keys(spec), tap="", k=0)
+        for tap in models.places(spec.arch):
+            ratios = linalg.variance_ratios(linalg.singular_values(metrics.feature_batches(model, x, tap)))
+            for k, ratio in enumerate(ratios[: parameters.directions].tolist(), start=1):
+                bench.run.add(ARTEFACTS[tap], "variance_ratio", ratio, n=len(x), **keys(spec), tap=tap, k=k)
+    return bench.run.record()
+
+
+def findings(record: Record) -> list[str]:
+    """What the rows say, in sentences."""
+    frame = record.frame()
+    ratios = frame[(frame.metric == "variance_ratio") & (frame.k == 10)]
+    last, early = (ratios[ratios.artefact == name] for name in ("figure2a", "figure2b"))
+    accuracy = frame[frame.metric == "accuracy"]
+    one, none = (accuracy[accuracy.variant == name].set_index("seed").value for name in ("1-LR", "N-LR"))
+    kept = int((one >= none - 0.01).sum())
+    return [
+        f"**Before the FC layer**, ten directions carry {spread(last, 'N-LR')} of the energy in N-LR, "
+        f"{spread(last, '1-LR')} in 1-LR and {spread(last, '2-LR')} in 2-LR. {compare(last, '1-LR', 'N-LR')}",
+        f"**Before the fourth block**, where only 2-LR has an LR layer, they carry {spread(early, 'N-LR')} in N-LR, "
+        f"{spread(early, '1-LR')} in 1-LR and {spread(early, '2-LR')} in 2-LR. {compare(early, '2-LR', 'N-LR')}",
+        f"**Accuracy**: {spread(accuracy, 'N-LR')} for N-LR, {spread(accuracy, '1-LR')} for 1-LR and "
+        f"{spread(accuracy, '2-LR')} for 2-LR. 1-LR is not lower than N-LR by more than one point "
+        f"in {kept} of {len(one)} seeds.",
+    ]
+
+
+def curves(record: Record, artefact: str) -> Any:
+    """The figure's curves: mean and interval over seeds of each variant's variance ratio at each k."""
+    frame = record.frame(artefact)
+    return over_seeds(frame[frame.metric == "variance_ratio"], ["variant", "k"])

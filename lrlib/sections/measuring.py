@@ -1,0 +1,76 @@
+"""What every section's measurement begins with: a run, its models and its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lrlib import data, presets, zoo
+from lrlib.data import Dataset
+from lrlib.results import Run
+from lrlib.sections.parameters import Parameters
+from lrlib.train import Spec
+from lrlib.zoo import Trained
+
+VARIANTS = ("N-LR", "1-LR", "2-LR")
+
+
+class Bench:
+    """A run with its device and data.
+
+    Attributes:
+        run: Takes the rows.
+        device: Where everything is computed.
+        dataset: The images.
+        x: The first ``examples`` test images in [0, 1], ``(n, c, h, w)``, on the device.
+        y: Their labels ``(n,)``.
+    """
+
+    def __init__(self, page: str, parameters: Parameters, *, device: str, dataset: str, progress: bool) -> None:
+        self.device = zoo.pick_device(device)
+        self.progress = progress
+        self.run = Run(page, parameters.preset, parameters.content(), str(self.device))
+        self.dataset: Dataset = data.load(dataset)
+        n = parameters.examples
+        if n > len(self.dataset.x_test):
+            raise ValueError(f"expected examples of at most {len(self.dataset.x_test)}, the test set's, got {n}")
+        self.x: Tensor = data.as_float(self.dataset.x_test[:n].to(self.device))
+        self.y: Tensor = self.dataset.y_test[:n].to(self.device)
+
+    def trained(self, spec: Spec) -> Trained:
+        """A model, trained if it isn't there, and noted in the run."""
+        found = zoo.find_or_train(spec, device=self.device, progress=self.progress)
+        self.run.used(found)
+        return found
+
+    def train_images(self, n: int) -> Tensor:
+        """The first ``n`` training images in [0, 1], on the device."""
+        if n > len(self.dataset.x_train):
+            raise ValueError(f"expected at most {len(self.dataset.x_train)} training images, the dataset's, got {n}")
+        return data.as_float(self.dataset.x_train[:n].to(self.device))
+
+    def generator(self, *key: int) -> torch.Generator:
+        """A source of random numbers for one purpose, the same at every run."""
+        seed = 0
+        for part in key:
+            seed = seed * 1_000_003 + part
+        return torch.Generator().manual_seed(seed)
+
+
+def keys(spec: Spec) -> dict[str, Any]:
+    """The key columns that say which network a row is about."""
+    return {
+        "dataset": spec.dataset,
+        "arch": spec.arch,
+        "width": spec.width,
+        "variant": spec.variant,
+        "seed": spec.seed,
+    }
+
+
+def variants(preset: str, seeds: Iterable[int], names: Sequence[str] = VARIANTS) -> list[Spec]:
+    """The preset's networks, seed by seed so that the variants of a seed stand together."""
+    return [presets.spec(preset, variant, seed) for seed in seeds for variant in names]

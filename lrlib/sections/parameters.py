@@ -1,0 +1,156 @@
+"""The parameters of a page: names, types, ranges, and their defaults at each preset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from fractions import Fraction
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from lrlib import presets
+
+
+def parameter(help: str, *, expected: str, check: Callable[[Any], bool]) -> Any:
+    """A field of a page's parameters.
+
+    Args:
+        help: What it is, for the page and the command line.
+        expected: What a good value is, for the message about a bad one.
+        check: Whether a value of the right type is good; for a list, whether one of its members is.
+    """
+    return field(metadata={"help": help, "expected": expected, "check": check})
+
+
+def radius(text: str) -> float:
+    """The number that a radius such as ``8/255`` stands for."""
+    return float(Fraction(text.replace(" ", "")))
+
+
+def is_radius(text: str) -> bool:
+    """Whether the text is a number or a fraction in (0, 1]."""
+    try:
+        return 0 < radius(text) <= 1
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What every page takes; a page's own class adds to it and says the defaults in ``DEFAULTS``."""
+
+    preset: str = parameter(
+        "chooses the default of every other parameter",
+        expected="one of quick, small, paper",
+        check=presets.PRESETS.__contains__,
+    )
+    seeds: list[int] = parameter(
+        "training seeds of each network", expected="whole numbers from 0 on", check=lambda v: v >= 0
+    )
+    examples: int = parameter(
+        "test images, the first ones of the test set", expected="a whole number from 1 on", check=lambda v: v >= 1
+    )
+
+    @classmethod
+    def defaults(cls, preset: str) -> dict[str, Any]:
+        """The parameters' values at a preset."""
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, preset: str, **given: Any) -> Self:
+        """Parameters with the preset's defaults wherever ``given`` has None or nothing.
+
+        Raises:
+            ValueError: If a name, type or value is not as expected.
+        """
+        presets.get(preset)
+        types = cls.types()
+        unknown = [name for name in given if name not in types]
+        if unknown:
+            raise ValueError(f"expected parameters among {', '.join(types)}, got {', '.join(unknown)}")
+        values = cls.defaults(preset) | {name: value for name, value in given.items() if value is not None}
+        for one in fields(cls):
+            if one.name != "preset":
+                values[one.name] = _checked(one.name, values[one.name], types[one.name], one.metadata)
+        return cls(preset=preset, **values)
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """The type of each parameter."""
+        return get_type_hints(cls)
+
+    @classmethod
+    def parse(cls, given: Mapping[str, str]) -> Self:
+        """Parameters from texts, as the command line gives them.
+
+        Raises:
+            ValueError: If a name, type or value is not as expected.
+        """
+        types = cls.types()
+        values = {name: _parsed(name, text, types[name]) if name in types else text for name, text in given.items()}
+        return cls.of(values.pop("preset", "quick"), **values)
+
+    def at_defaults(self) -> bool:
+        """Whether these are the preset's own values, so that the result is the preset's record."""
+        return self == type(self).of(self.preset)
+
+    def content(self) -> dict[str, Any]:
+        """The values as a record keeps them."""
+        return asdict(self)
+
+    def table(self) -> list[dict[str, str]]:
+        """Name, type, value, default at the preset and meaning of each parameter, as text."""
+        default, types = type(self).of(self.preset), type(self).types()
+        return [
+            {
+                "parameter": one.name,
+                "type": _spelled(types[one.name]),
+                "value": json.dumps(getattr(self, one.name)),
+                f"default at {self.preset}": json.dumps(getattr(default, one.name)),
+                "meaning": one.metadata["help"],
+            }
+            for one in fields(self)
+        ]
+
+
+def _parsed(name: str, text: str, kind: Any) -> Any:
+    """A text as a value of that kind: ``0,1,2`` or ``[0, 1, 2]`` for a list."""
+    if kind is str:
+        return text
+    if get_origin(kind) is list:
+        member = get_args(kind)[0]
+        if not text.strip().startswith("["):
+            return [_parsed(name, part.strip(), member) for part in text.split(",")]
+    try:
+        return json.loads(text.lower() if kind is bool else text)
+    except ValueError as error:
+        raise ValueError(f"expected {name} to be {_spelled(kind)}, got {text!r}") from error
+
+
+def _checked(name: str, value: Any, kind: Any, about: Mapping[str, Any]) -> Any:
+    many = get_origin(kind) is list
+    member = get_args(kind)[0] if many else kind
+    if many and (not isinstance(value, list | tuple) or not value):
+        raise ValueError(f"expected {name} to be {_spelled(kind)} that is not empty, got {value!r}")
+    values = list(value) if many else [value]
+    for one in values:
+        if not _is(one, member):
+            raise ValueError(f"expected {name} to be {_spelled(kind)}, got {value!r}")
+        if not about["check"](one):
+            raise ValueError(f"expected {name} to be {about['expected']}, got {value!r}")
+    if many and len(set(values)) < len(values):
+        raise ValueError(f"expected {name} without repetitions, got {value!r}")
+    values = [float(one) if member is float else one for one in values]
+    return values if many else values[0]
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _spelled(kind: Any) -> str:
+    singular = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    plural = {int: "whole numbers", float: "numbers", str: "texts"}
+    return f"a list of {plural[get_args(kind)[0]]}" if get_origin(kind) is list else singular[kind]
