@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
         Where to write instead.
 
     Raises:
-        OSError: If the folder can't be written, with the path in its message.
+        OSError: If the folder can't be made or written, with the path in its message.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -6,7 +6,7 @@ modules of any network, collects their losses during the forward pass and leaves
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
@@ -35,31 +35,36 @@ class LowRank(nn.Module):
     r"""The LR layer ``(W, b)`` of algorithms 1 and 2.
 
     The layer is trained beside the network: after each backward pass, :meth:`step` takes one descent step on
-    :math:`\mathcal{L}_c` in ``W`` and ``b``, and every ``cut_every`` steps cuts ``W`` to rank ``rank``. The paper keeps
-    ``W`` symmetric by the parametrisation :math:`W = (W_s + W_s^\top) / 2`; the gradient in :math:`W_s` is then the
-    symmetric part of the gradient in ``W``, so a ``W`` that starts symmetric and takes that step is the same iteration.
+    :math:`\mathcal{L}_c` in ``W``, then one in ``b``, and every ``cut_every`` steps cuts ``W`` to rank ``rank``. The
+    paper keeps ``W`` symmetric by the parametrisation :math:`W = (W_s + W_s^\top) / 2`; the gradient in :math:`W_s` is
+    then the symmetric part of the gradient in ``W``, so a ``W`` that starts symmetric and takes that step is the same
+    iteration.
 
-    The paper states neither the start of ``W`` and ``b`` nor their step. Here ``W`` starts as the projector on the
-    leading directions of the first activations it sees, with ``b`` minus their mean, and its step is divided by
-    :math:`\mathbb{E}\|a + b\|^2`, which bounds the curvature of :math:`\mathcal{L}_c` in ``W``: any ``step_size`` below
-    one is stable, whatever the scale of the activations.
+    The paper states neither the start of ``W`` and ``b`` nor their steps. Here ``W`` starts as the projector on the
+    leading directions of the first activations it sees, with ``b`` minus their mean. The curvature of
+    :math:`\mathcal{L}_c` in ``W`` is at most :math:`2\, \mathbb{E}\|a + b\|^2`, and in ``b`` about 2; the step in ``W``
+    is ``step_size`` over :math:`\mathbb{E}\|a + b\|^2`, and in ``b`` half of ``step_size``, so that any ``step_size``
+    below one is stable, whatever the scale of the activations.
 
     Args:
         features: Width of the activations, the paper's ``m``.
         rank: Target rank ``r``, ``1 <= rank <= features``.
         cut_every: Steps between two cuts of the rank; the paper says 10.
-        step_size: Step for ``W`` and ``b`` relative to the largest stable one, in ``(0, 1)``.
-        weight_decay: Rate at which ``W`` shrinks a step, times ``step_size``.
+        step_size: Step for ``W`` relative to the largest stable one, and for ``b`` likewise, in ``(0, 1)``.
+        weight_decay: Share of ``W`` that a step takes off, over ``step_size``; at least 0.
         projection: How the rank is cut: ``"ensemble"`` (the paper's), ``"nystrom"`` or ``"exact"``.
         columns: Columns that Nyström samples; twice the rank, as in the paper, unless given, at most ``features``.
         members: Members of the ensemble; the paper doesn't say.
-        as_written: Leave the ensemble's average at its rank of up to ``members * rank``, as the paper writes it.
+        as_written: Leave the ensemble's average at its rank of up to ``members * rank``, as the paper writes it; of no
+            effect on the other projections.
         smoothing: Multiple of the identity added while a decomposition fails (appendix B.1).
         seed: Seed of the columns that Nyström samples.
 
     Attributes:
         W: Symmetric matrix ``(m, m)``.
         b: Translation ``(m,)``.
+        steps: Number of steps taken.
+        started: Whether ``W`` and ``b`` have their start.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -75,8 +80,6 @@ class LowRank(nn.Module):
 
     W: Tensor
     b: Tensor
-    steps: Tensor
-    started: Tensor
 
     def __init__(
         self,
@@ -94,10 +97,12 @@ class LowRank(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not 1 <= rank <= features:
-            raise ValueError(f"expected 1 <= rank <= {features}, the width of the activations, got rank={rank}")
+        columns = min(features, 2 * rank) if columns is None else columns
+        nystrom.check_sizes(features, rank, columns=columns, members=members, smoothing=smoothing)
         if not 0 < step_size < 1:
             raise ValueError(f"expected a step_size between 0 and 1, relative to the stable one, got {step_size}")
+        if weight_decay < 0:
+            raise ValueError(f"expected weight_decay >= 0, got {weight_decay}")
         if cut_every < 1:
             raise ValueError(f"expected cut_every >= 1, got {cut_every}")
         if projection not in PROJECTIONS:
@@ -105,17 +110,24 @@ class LowRank(nn.Module):
         self.features, self.rank, self.cut_every = features, rank, cut_every
         self.step_size, self.weight_decay = step_size, weight_decay
         self.projection, self.members, self.as_written = projection, members, as_written
-        self.columns = min(features, 2 * rank) if columns is None else columns
-        self.smoothing, self.seed = smoothing, seed
+        self.columns, self.smoothing, self.seed = columns, smoothing, seed
         self.register_buffer("W", torch.zeros(features, features))
         self.register_buffer("b", torch.zeros(features))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        # Not buffers: on a GPU, each look at one would wait for all that is queued there.
+        self.steps, self.started = 0, False
         self._batch: tuple[Tensor, Tensor] | None = None
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
         return f"features={self.features}, rank={self.rank}, projection={self.projection!r}"
+
+    def get_extra_state(self) -> Tensor:
+        """What ``state_dict`` keeps beside ``W`` and ``b``: ``steps`` and ``started``."""
+        return torch.tensor([self.steps, int(self.started)])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """What ``load_state_dict`` does with it."""
+        self.steps, self.started = int(state[0]), bool(state[1])
 
     def forward(self, a: Tensor) -> Losses:
         r"""The two losses of a batch (eq. 2).
@@ -132,6 +144,7 @@ class LowRank(nn.Module):
 
         Raises:
             ValueError: If the activations don't have the layer's width.
+            FloatingPointError: If the activations that ``W`` would start from are not finite.
         """
         if a.ndim != 2 or a.shape[1] != self.features:
             raise ValueError(f"expected activations of shape (n, {self.features}), got {tuple(a.shape)}")
@@ -149,12 +162,19 @@ class LowRank(nn.Module):
 
     @torch.no_grad()
     def start_(self, a: Tensor) -> Self:
-        """Set ``W`` to the projector on the leading directions of ``a`` ``(n, m)`` and ``b`` to minus its mean."""
-        mean = a.to(self.W).mean(dim=0)
-        directions = torch.linalg.svd(a.to(self.W) - mean, full_matrices=False)[2][: self.rank]
+        """Set ``W`` to the projector on the leading directions of ``a`` ``(n, m)`` and ``b`` to minus its mean.
+
+        Raises:
+            FloatingPointError: If ``a`` is not finite.
+        """
+        a = a.to(self.W)
+        if not torch.isfinite(a).all():
+            raise FloatingPointError("expected finite activations to start W from, got infinities or NaN")
+        mean = a.mean(dim=0)
+        directions = torch.linalg.svd(a - mean, full_matrices=False)[2][: self.rank]
         self.W.copy_(nystrom.Factors(directions.T, torch.ones_like(directions[:, 0])).dense())
         self.b.copy_(-mean)
-        self.started.fill_(True)
+        self.started = True
         return self
 
     @torch.no_grad()
@@ -162,18 +182,27 @@ class LowRank(nn.Module):
         """Lines 12 and 13 of Algorithm 2: descend on the last batch's projection loss; cut the rank when it is due.
 
         Does nothing when there was no batch in training mode since the last step.
+
+        Raises:
+            FloatingPointError: If that batch was not finite; ``W`` and ``b`` are left as they were.
         """
         if self._batch is None:
             return
         translated, residual = self._batch
         self._batch = None
-        energy = translated.square().sum(dim=1).mean().clamp_min(torch.finfo(translated.dtype).tiny)
-        outer = translated.T @ residual
-        if self.weight_decay:
-            self.W.mul_(1 - self.step_size * self.weight_decay)
-        self.W.sub_((outer + outer.T) * (self.step_size / (len(translated) * energy)))
-        pull = residual.mean(dim=0)
-        self.b.sub_(self.step_size * (pull @ self.W - pull))
+        energy = translated.square().sum(dim=1).mean()
+        if not torch.isfinite(energy):
+            raise FloatingPointError("expected finite activations in the LR layer, got infinities, NaN or an overflow")
+        scale = self.step_size / (len(translated) * energy.clamp_min(torch.finfo(energy.dtype).tiny))
+        with torch.autocast(self.W.device.type, enabled=False):
+            if self.weight_decay:
+                self.W.mul_(1 - self.step_size * self.weight_decay)
+            outer = (scale * translated).T @ residual
+            self.W.sub_(outer + outer.T)
+            # With the W of now, not of the forward pass: two steps at once could overshoot together.
+            mean = translated.mean(dim=0)
+            pull = mean @ self.W - mean
+            self.b.sub_(self.step_size * (pull @ self.W - pull))
         self.steps += 1
         if self.steps % self.cut_every == 0:
             self._cut_(cut=not self.as_written)
@@ -186,10 +215,10 @@ class LowRank(nn.Module):
     @torch.no_grad()
     def _cut_(self, *, cut: bool) -> None:
         if self.projection == "exact":
-            self.W.copy_(nystrom.exact_factors(self.W, self.rank).dense())
+            self.W.copy_(nystrom.exact_factors(self.W, self.rank, self.smoothing).dense())
             return
         # Seeded by the step, so that a resumed run draws what an uninterrupted one draws.
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.steps))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.steps)
         members = self.members if self.projection == "ensemble" else 1
         args = (self.W, self.rank, self.columns, members, generator, self.smoothing)
         self.W.copy_(nystrom.ensemble_factors(*args, cut=cut).dense())
@@ -200,10 +229,13 @@ class Attachment:
 
     Attributes:
         layers: The :class:`LowRank` of each tap.
-        losses: The unweighted losses of each tap in the last forward pass in training mode.
+        losses: The unweighted losses of each tap in the last forward pass in training mode; of a module that a pass
+            calls more than once, those of the last call.
     """
 
     def __init__(self, model: nn.Module, layers: Mapping[str, LowRank], lambda_c: float, lambda_n: float) -> None:
+        if not layers:
+            raise ValueError("expected at least one LR layer, got none")
         modules = dict(model.named_modules())
         unknown = [tap for tap in layers if not tap or tap not in modules]
         if unknown:
@@ -218,10 +250,14 @@ class Attachment:
         for layer in self.layers.values():
             layer.to(device)
 
-    def _collector(self, tap: str):  # type: ignore[no-untyped-def]
-        def collect(module: nn.Module, args: object, output: Tensor) -> None:
-            if self._model.training and torch.is_grad_enabled():
-                self.losses[tap] = self.layers[tap](output.flatten(1))
+    def _collector(self, tap: str) -> Callable[[nn.Module, object, object], None]:
+        def collect(module: nn.Module, args: object, output: object) -> None:
+            if not (self._model.training and torch.is_grad_enabled()):
+                return
+            if not isinstance(output, Tensor):
+                raise TypeError(f"expected {tap} to return a tensor, got {type(output).__name__}")
+            # A copy, for the next module may be a ReLU that overwrites what the losses still need.
+            self.losses[tap] = self.layers[tap](output.flatten(1).clone())
 
         return collect
 
@@ -277,7 +313,7 @@ def attach(
         The attachment, also a context manager that takes the layers off at the end.
 
     Raises:
-        ValueError: If the network has no module of that name.
+        ValueError: If there is no layer, or the network has no module of that name.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))

@@ -92,8 +92,8 @@ def build(
         variant: One of :data:`VARIANTS`.
         channels: Channels of the images.
         size: Height and width of the images in pixels; VGG19 needs at least 32.
-        mean: Mean of each channel in [0, 1] units; 0.5 unless given.
-        std: Standard deviation of each channel in [0, 1] units; 0.25 unless given.
+        mean: Mean of each channel in [0, 1] units; 0.5 unless given, unused by the linear classifiers.
+        std: Standard deviation of each channel in [0, 1] units; 0.25 unless given, likewise.
 
     Returns:
         A module that maps ``x`` ``(n, channels, size, size)`` in [0, 1] to logits ``(n, classes)``.
@@ -106,9 +106,9 @@ def build(
         torch.Size([2, 10])
     """
     _check(arch, classes, width, variant, size)
-    normalize = Normalize(mean or [0.5] * channels, std or [0.25] * channels)
     if arch in LINEAR:
         return _linear(arch, classes, width, channels * size**2)
+    normalize = Normalize([0.5] * channels if mean is None else mean, [0.25] * channels if std is None else std)
     if arch == "vgg19":
         model: nn.Module = _vgg(classes, width, channels, normalize)
     else:
@@ -143,10 +143,20 @@ def places(arch: str) -> tuple[str, ...]:
 def target_rank(arch: str, tap: str, features: int) -> int:
     """The paper's target rank at a tap, shrunk with the number of features there, at least 1.
 
+    Args:
+        arch: One of :data:`ARCHS`.
+        tap: One of :func:`places`.
+        features: Number of activations ``m`` there.
+
+    Raises:
+        ValueError: If the architecture is unknown or the tap is not one of the paper's.
+
     Example:
         >>> target_rank("resnet18", "avgpool", 512), target_rank("resnet18", "avgpool", 128)
         (100, 25)
     """
+    if tap not in places(arch):
+        raise ValueError(f"expected a tap of {arch} among {', '.join(places(arch)) or 'none'}, got {tap!r}")
     return max(1, round(dict(_TAPS[arch])[tap] * features))
 
 
@@ -159,11 +169,13 @@ def widths(model: nn.Module, taps: Sequence[str], *, channels: int, size: int) -
         for tap in taps
     ]
     was_training, device = model.training, next(model.parameters()).device
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, channels, size, size, device=device))
-    model.train(was_training)
-    for handle in handles:
-        handle.remove()
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, channels, size, size, device=device))
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
     return found
 
 

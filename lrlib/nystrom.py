@@ -51,7 +51,8 @@ def exact(W: Tensor, rank: int) -> Tensor:
         >>> exact(torch.diag(torch.tensor([3.0, 1.0, -2.0])), rank=2).diagonal()
         tensor([ 3.,  0., -2.])
     """
-    _check(W, rank=rank)
+    _check(W)
+    check_sizes(len(W), rank, columns=len(W))
     return exact_factors(W, rank).dense()
 
 
@@ -65,21 +66,28 @@ def nystrom(
     semi-definite, as lemma 1 has it. It equals ``W`` when ``W`` is positive semi-definite of rank at most ``rank``
     and the sample spans its range.
 
+    For a positive semi-definite ``W`` each eigenpair :math:`(d, q)` of ``Z`` satisfies
+    :math:`\|Cq\|^2 \le \|W\| d`, so that no term :math:`Cqq^\top C^\top / d` of the result is larger than ``W``. Steps
+    of training can leave ``W`` indefinite, and then a tiny ``d`` may make a term larger by orders of magnitude, the
+    more so the fewer columns beyond ``rank`` are drawn. Pairs that break the inequality with :math:`2 \|W\|_F` in the
+    place of :math:`\|W\|` are left out, which changes nothing where the theory holds.
+
     Args:
         W: Symmetric matrix ``(m, m)``; the theory asks for a positive semi-definite one.
         rank: Target rank, ``1 <= rank <= columns``.
         columns: Number of sampled columns, the paper's ``l``, ``columns <= m``. The paper takes ``2 * rank``.
         generator: Source of the sample, on the CPU, so that every device draws the same columns.
         smoothing: Multiple of the identity that is added to ``W``, again and again, while the decomposition of ``Z``
-            does not converge.
+            does not converge (appendix B.1).
 
     Returns:
         Symmetric matrix ``(m, m)`` of rank at most ``rank``.
 
     Raises:
-        ValueError: If an argument is out of range or ``W`` is not symmetric.
+        ValueError: If an argument is out of range or ``W`` is not symmetric, or if the decomposition never converges.
     """
-    _check(W, rank=rank, columns=columns)
+    _check(W)
+    check_sizes(len(W), rank, columns=columns, smoothing=smoothing)
     return _sampled(W, rank, columns, generator, smoothing).dense()
 
 
@@ -111,15 +119,37 @@ def ensemble(
         Symmetric matrix ``(m, m)`` of rank at most ``rank`` if ``cut``, else at most ``members * rank``.
 
     Raises:
-        ValueError: If an argument is out of range or ``W`` is not symmetric.
+        ValueError: If an argument is out of range or ``W`` is not symmetric, or if a decomposition never converges.
     """
-    _check(W, rank=rank, columns=columns, members=members)
+    _check(W)
+    check_sizes(len(W), rank, columns=columns, members=members, smoothing=smoothing)
     return ensemble_factors(W, rank, columns, members, generator, smoothing, cut=cut).dense()
 
 
-def exact_factors(W: Tensor, rank: int) -> Factors:
-    """:func:`exact` as factors with orthonormal columns, largest magnitude first."""
-    d, U = torch.linalg.eigh(W)
+def check_sizes(width: int, rank: int, *, columns: int, members: int = 1, smoothing: float = 0.01) -> None:
+    """Whether a matrix ``(width, width)`` can be cut with these settings of :func:`ensemble`.
+
+    Raises:
+        ValueError: If one of them is out of range, with its name.
+    """
+    if not 1 <= columns <= width:
+        raise ValueError(f"expected 1 <= columns <= {width}, the width of the matrix, got columns={columns}")
+    if not 1 <= rank <= columns:
+        most = f"{width}, the width of the matrix" if columns == width else f"columns={columns}"
+        raise ValueError(f"expected 1 <= rank <= {most}, got rank={rank}")
+    if members < 1:
+        raise ValueError(f"expected members >= 1, got members={members}")
+    if not smoothing > 0:
+        raise ValueError(f"expected smoothing > 0, got smoothing={smoothing}")
+
+
+def exact_factors(W: Tensor, rank: int, smoothing: float = 0.01) -> Factors:
+    """:func:`exact` as factors with orthonormal columns, largest magnitude first.
+
+    A smoothed matrix has the eigenvectors of ``W``, so taking the shift off its eigenvalues leaves the result exact.
+    """
+    shifted, U, shift = _smoothed_eigh(W, smoothing)
+    d = shifted - shift
     top = d.abs().argsort(descending=True)[:rank]
     return Factors(U[:, top], d[top])
 
@@ -137,14 +167,14 @@ def ensemble_factors(
     """:func:`ensemble` as factors."""
     parts = [_sampled(W, rank, columns, generator, smoothing) for _ in range(members)]
     average = Factors(torch.cat([p.U for p in parts], dim=1), torch.cat([p.d for p in parts]) / members)
-    return recompress(average, rank) if cut else average
+    return recompress(average, rank, smoothing) if cut else average
 
 
-def recompress(W: Factors, rank: int) -> Factors:
+def recompress(W: Factors, rank: int, smoothing: float = 0.01) -> Factors:
     """Best rank-``rank`` approximation of a factored matrix, in time linear in ``m``."""
     Q, R = torch.linalg.qr(W.U)
     small = (R * W.d) @ R.T
-    U, d = exact_factors((small + small.T) / 2, min(rank, len(W.d)))
+    U, d = exact_factors((small + small.T) / 2, rank, smoothing)
     return Factors(Q @ U, d)
 
 
@@ -155,9 +185,12 @@ def _sampled(W: Tensor, rank: int, columns: int, generator: torch.Generator | No
     if shift:
         C = C.clone()
         C[index, torch.arange(columns, device=W.device)] += shift
-    floor = d.abs().max() * columns * torch.finfo(W.dtype).eps
-    kept = (d > floor).nonzero().flatten()[-rank:]
-    return Factors(C @ Q[:, kept] / d[kept].sqrt(), torch.ones_like(d[kept]))
+    zero = d.abs().max() * columns * torch.finfo(W.dtype).eps
+    d, CQ = d[-rank:], C @ Q[:, -rank:]
+    # The Frobenius norm bounds the spectral one cheaply; twice, to spare matrices of rank one from rounding.
+    definite = CQ.square().sum(dim=0) <= 2 * (torch.linalg.matrix_norm(W) + shift) * d
+    kept = (d > zero) & definite
+    return Factors(CQ[:, kept] / d[kept].sqrt(), torch.ones_like(d[kept]))
 
 
 def _smoothed_eigh(Z: Tensor, smoothing: float) -> tuple[Tensor, Tensor, float]:
@@ -170,20 +203,16 @@ def _smoothed_eigh(Z: Tensor, smoothing: float) -> tuple[Tensor, Tensor, float]:
             return d, Q, shift
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             continue
-    raise ValueError(f"expected a matrix whose eigenvalues converge within {_SMOOTHING_ATTEMPTS} smoothing steps")
+    raise ValueError(
+        f"expected a matrix whose eigenvalues converge, got one that fails after {_SMOOTHING_ATTEMPTS} attempts, "
+        f"the last with {shift:g} added to its diagonal"
+    )
 
 
-def _check(W: Tensor, *, rank: int, columns: int | None = None, members: int = 1) -> None:
+def _check(W: Tensor) -> None:
     if W.ndim != 2 or W.shape[0] != W.shape[1]:
         raise ValueError(f"expected a square matrix, got shape {tuple(W.shape)}")
     if not torch.isfinite(W).all():
         raise ValueError("expected a matrix of finite numbers, got infinities or NaN")
     if not torch.allclose(W, W.T, rtol=1e-4, atol=1e-5 * W.abs().max().item()):
         raise ValueError("expected a symmetric matrix, got one that differs from its transpose")
-    most, what = (W.shape[0], f"the width {W.shape[0]}") if columns is None else (columns, f"columns={columns}")
-    if not 1 <= rank <= most:
-        raise ValueError(f"expected 1 <= rank <= {what}, got rank={rank}")
-    if columns is not None and columns > W.shape[0]:
-        raise ValueError(f"expected at most {W.shape[0]} columns, the width of the matrix, got columns={columns}")
-    if members < 1:
-        raise ValueError(f"expected members >= 1, got members={members}")

@@ -72,6 +72,31 @@ def table(artefact: str) -> pd.DataFrame:
     return typed
 
 
+def printed(artefact: str, **where: object) -> str:
+    """One number of a table as the paper prints it.
+
+    Args:
+        artefact: One of `tables`.
+        **where: Key columns that single out a cell.
+
+    Returns:
+        The number as text.
+
+    Raises:
+        ValueError: If the keys don't single out one cell.
+
+    Example:
+        >>> printed("table7a", variant="2-LR")
+        '89.8'
+    """
+    cells = table(artefact)
+    for key, value in where.items():
+        cells = cells[cells[key] == value]
+    if len(cells) != 1:
+        raise ValueError(f"expected one cell of {artefact} with {where}, got {len(cells)}")
+    return str(cells["printed"].iloc[0])
+
+
 def artefacts() -> pd.DataFrame:
     """Load the matrix of all tables and figures against the presets.
 

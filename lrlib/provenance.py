@@ -52,9 +52,9 @@ def _imports(path: Path) -> list[str]:
     names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lrlib":
-            # `from lrlib import data` names a module, `from lrlib.data import load` does not.
+            # `from lrlib import data` names a module, `from lrlib.data import load` what is in one.
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            names += [name for name in inside if _is_module(name)] or [node.module]
+            names += [name if _is_module(name) else node.module for name in inside]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names if alias.name.split(".")[0] == "lrlib"]
     return names
@@ -72,12 +72,24 @@ def _meaning(path: Path) -> bytes:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree).encode()
+    return _dump(tree).encode()
+
+
+def _dump(node: object) -> str:
+    """A syntax tree as text. Unlike that of ``ast.dump`` it doesn't change with new, empty fields in a new Python."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [f"{name}={_dump(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []]
+    return f"{type(node).__name__}({', '.join(fields)})"
 
 
 def commit() -> str | None:
     """The checkout's commit, with ``+`` if tracked sources differ from it; None outside a checkout."""
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:  # lies in somebody else's checkout
+            return None
         head = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", "lrlib", "book")
     except (OSError, subprocess.CalledProcessError):

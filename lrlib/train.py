@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,11 @@ from lrlib.lowrank import Attachment, LowRank, Projection, attach
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss became infinite or NaN."""
+    """The loss, the weights or the activations became infinite or NaN."""
+
+
+Bar: TypeAlias = "tqdm[NoReturn]"
+_POSTFIX_EVERY = 20  # steps between two looks at the loss for the progress bar: each waits for the device
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,9 @@ class Regularizer:
         projection: How the rank is cut.
         members: Members of the Nyström ensemble.
         as_written: Leave the ensemble's average uncut, at a rank of up to ``members`` times the target.
+
+    Raises:
+        ValueError: If one of them is out of range.
     """
 
     lambda_c: float
@@ -47,6 +55,19 @@ class Regularizer:
     projection: Projection = "ensemble"
     members: int = 5
     as_written: bool = False
+
+    def __post_init__(self) -> None:
+        if self.from_epoch < 0:
+            raise ValueError(f"expected from_epoch >= 0, got {self.from_epoch}")
+        # A layer of one unit checks the rest now, rather than at `from_epoch`.
+        LowRank(
+            1,
+            1,
+            cut_every=self.cut_every,
+            step_size=self.step_size,
+            projection=self.projection,
+            members=self.members,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,9 @@ class Spec:
         weight_decay: Of the network's weights.
         precision: ``"fp32"``, or ``"bf16"`` for autocast.
         lr: The LR layers' settings; None for a training without.
+
+    Raises:
+        ValueError: If the settings don't fit together.
     """
 
     dataset: str
@@ -92,6 +116,15 @@ class Spec:
             raise ValueError(f"expected no LR settings for the variant {self.variant!r}, got {self.lr}")
         if self.lr is None and self.variant in models.REGULARIZED:
             raise ValueError(f"expected LR settings for the variant {self.variant!r}, got none")
+        places = models.taps(self.arch, self.variant)
+        if self.lr is not None and len(self.lr.ranks) not in (0, len(places)):
+            raise ValueError(f"expected a rank for each of {', '.join(places)}, or none, got ranks={self.lr.ranks}")
+        if self.epochs < 0 or self.batch_size < 1:
+            raise ValueError(f"expected epochs >= 0 and batch_size >= 1, got {self.epochs} and {self.batch_size}")
+        if self.optimizer not in ("sgd", "adam"):
+            raise ValueError(f"expected an optimizer among sgd, adam, got {self.optimizer!r}")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"expected a precision among fp32, bf16, got {self.precision!r}")
 
     def content(self) -> dict[str, Any]:
         """The specification as JSON has it."""
@@ -141,35 +174,38 @@ def train(
         0 epochs).
 
     Raises:
-        TrainingDiverged: If the loss is not finite.
+        TrainingDiverged: If the loss, the weights or the activations at an LR layer are not finite.
     """
     device = torch.device(device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(spec.seed)
         model = place(build(spec, dataset), device)
-        summary = _run(spec, dataset, model, device, progress)
+        steps = spec.epochs * _batches(spec, dataset)
+        with tqdm(total=steps, desc=spec.name, unit="step", disable=None if progress else True) as bar:
+            try:
+                summary = _run(spec, dataset, model, device, bar)
+            except FloatingPointError as error:
+                raise TrainingDiverged(f"{error}, training {spec.name}") from error
     return model.eval(), summary
 
 
-def _run(spec: Spec, dataset: Dataset, model: nn.Module, device: torch.device, progress: bool) -> dict[str, float]:
+def _run(spec: Spec, dataset: Dataset, model: nn.Module, device: torch.device, bar: Bar) -> dict[str, float]:
     x, y = dataset.x_train.to(device), dataset.y_train.to(device)
     optimizer = _optimizer(spec, model)
-    batches = -(-len(x) // spec.batch_size)
-    schedule = _schedule(spec, optimizer, batches)
-    augment = crop_and_flip if dataset.augment else _leave
+    schedule = _schedule(spec, optimizer, _batches(spec, dataset))
     regularizer: Attachment | None = None
     summary: dict[str, float] = {}
-    bar = tqdm(total=spec.epochs * batches, desc=spec.name, unit="step", disable=None if progress else True)
     for epoch in range(spec.epochs):
         if spec.lr is not None and epoch == spec.lr.from_epoch:
             regularizer = _put_on(spec, spec.lr, model, x)
         model.train()
-        loss_sum = torch.zeros((), device=device)
-        right = torch.zeros((), device=device)
+        meter = _Meter(bar, device)
         generator = torch.Generator().manual_seed(spec.seed * 1_000_003 + epoch)
-        for index in _order(len(x), spec.batch_size, generator):
-            images = augment(as_float(x[index.to(device)]), generator)
-            labels = y[index.to(device)]
+        for order in _order(len(x), _batches(spec, dataset), generator):
+            index = order.to(device)
+            images, labels = as_float(x[index]), y[index]
+            if dataset.augment:
+                images = crop_and_flip(images, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
                 logits = model(images.contiguous(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits.float(), labels)
@@ -180,22 +216,47 @@ def _run(spec: Spec, dataset: Dataset, model: nn.Module, device: torch.device, p
             schedule.step()
             if regularizer is not None:
                 regularizer.step()
-            loss_sum += loss.detach() * len(index)
-            right += (logits.detach().argmax(1) == labels).sum()
-            bar.update()
-        summary = {"loss": (loss_sum / len(x)).item(), "accuracy": (right / len(x)).item()}
-        bar.set_postfix(loss=f"{summary['loss']:.3f}", accuracy=f"{summary['accuracy']:.3f}")
-        if not torch.isfinite(loss_sum):
-            raise TrainingDiverged(f"expected a finite loss, got {summary['loss']} in epoch {epoch + 1} of {spec.name}")
-    bar.close()
+            meter.add(loss.detach(), logits.detach(), labels)
+        summary = meter.means()
+        if not math.isfinite(summary["loss"]):
+            raise FloatingPointError(f"expected a finite loss, got {summary['loss']} in epoch {epoch + 1}")
+        if not all(torch.isfinite(weight).all() for weight in model.parameters()):
+            raise FloatingPointError(f"expected finite weights, got infinities or NaN in epoch {epoch + 1}")
     if regularizer is not None:
         regularizer.detach()
     return summary
 
 
-def _order(n: int, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+class _Meter:
+    """Mean loss and accuracy over the batches of an epoch, as they were trained on, shown on the bar on the way."""
+
+    def __init__(self, bar: Bar, device: torch.device) -> None:
+        self._bar, self._steps, self._examples = bar, 0, 0
+        self._loss = torch.zeros((), device=device)
+        self._right = torch.zeros((), dtype=torch.int64, device=device)
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self._loss += loss * len(labels)
+        self._right += (logits.argmax(1) == labels).sum()
+        self._examples += len(labels)
+        self._steps += 1
+        if not self._bar.disable and self._steps % _POSTFIX_EVERY == 0:
+            self.means()
+        self._bar.update()
+
+    def means(self) -> dict[str, float]:
+        means = {"loss": self._loss.item() / self._examples, "accuracy": self._right.item() / self._examples}
+        self._bar.set_postfix(means, refresh=False)
+        return means
+
+
+def _batches(spec: Spec, dataset: Dataset) -> int:
+    return -(-len(dataset.x_train) // spec.batch_size)
+
+
+def _order(n: int, batches: int, generator: torch.Generator) -> tuple[Tensor, ...]:
     """A shuffled epoch in batches that differ by one example at most: a tiny last one would spoil batch statistics."""
-    return torch.tensor_split(torch.randperm(n, generator=generator), -(-n // batch_size))
+    return torch.tensor_split(torch.randperm(n, generator=generator), batches)
 
 
 def _optimizer(spec: Spec, model: nn.Module) -> torch.optim.Optimizer:
@@ -255,7 +316,3 @@ def crop_and_flip(x: Tensor, generator: torch.Generator, *, padding: int = 4) ->
     padded = F.pad(x, (padding, padding, padding, padding))
     examples = torch.arange(n, device=x.device)[:, None, None]
     return padded[examples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _leave(x: Tensor, generator: torch.Generator) -> Tensor:
-    return x

@@ -11,22 +11,26 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import nn
 
 from lrlib import data, metrics, provenance, train
+from lrlib.data import Dataset
 from lrlib.files import replacing
 from lrlib.train import Spec
 
 
 class DamagedModel(UserWarning):
-    """A stored model can't be used and is trained again."""
+    """A stored model can't be used, because its files are damaged or its dataset changed, and is trained again."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +81,18 @@ def find(spec: Spec, *, device: torch.device | str = "cpu") -> Trained | None:
 
     Returns:
         The model, or None if there is none or its files are damaged, which is said in a :class:`DamagedModel` warning.
+
+    Raises:
+        DatasetError: If the model is there, but not the dataset that its network is built for.
     """
-    weights, about = _files(spec)
-    if not about.exists():
+    if not _files(spec)[1].exists():
         return None
+    dataset = data.load(spec.dataset, size=spec.size)
     try:
-        history = json.loads(about.read_text())
-        if history["spec"] != spec.content():
-            raise ValueError(f"{about.name} describes another specification than its name says")
-        found = hashlib.sha256(weights.read_bytes()).hexdigest()
-        if found != history["sha256"]:
-            raise ValueError(f"expected {weights.name} with SHA-256 {history['sha256'][:12]}…, got {found[:12]}…")
-        model = train.build(spec, data.load(spec.dataset, size=spec.size))
-        model.load_state_dict(load_file(weights))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        warnings.warn(f"{weights.stem} is damaged and has to be trained again: {error}", DamagedModel, stacklevel=2)
+        return _read(spec, dataset, device)
+    except _Unusable as error:
+        warnings.warn(f"{spec.name} has to be trained again: {error}", DamagedModel, stacklevel=2)
         return None
-    return Trained(train.place(model, device).eval(), spec, history["sha256"], history)
 
 
 def find_or_train(
@@ -101,7 +100,8 @@ def find_or_train(
 ) -> Trained:
     """The stored model of that specification, trained first if need be.
 
-    Of several processes that ask for the same model at the same time one trains it and the others wait for it.
+    Of several processes that ask for the same model at the same time one trains it and the others wait for it. The
+    folder need not be writable if the model is there.
 
     Args:
         spec: What to train.
@@ -114,29 +114,69 @@ def find_or_train(
 
     Raises:
         DatasetError: If the dataset isn't there.
+        OSError: If the folder of the models can't be written.
         TrainingDiverged: If the training diverged.
     """
-    weights, about = _files(spec)
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(weights.with_suffix(".lock")):
-        found = find(spec, device=device)
-        if found is None:
-            _train(spec, weights, about, device, progress, download)
-            found = find(spec, device=device)
-    if found is None:
-        raise RuntimeError(f"expected to read back {weights}, which was just written")
-    return found
-
-
-def _train(spec: Spec, weights: Path, about: Path, device: torch.device | str, progress: bool, download: bool) -> None:
     dataset = data.load(spec.dataset, size=spec.size, download=download)
+    found = find(spec, device=device)
+    if found is not None:
+        return found
+    with _locked(spec):
+        try:  # Another process may have trained it meanwhile; what find() warned of needs no second warning.
+            return _read(spec, dataset, device)
+        except _Unusable:
+            _train(spec, dataset, device, progress)
+            return _read(spec, dataset, device)
+
+
+class _Unusable(Exception):
+    """Why a stored model can't be used."""
+
+
+def _read(spec: Spec, dataset: Dataset, device: torch.device | str) -> Trained:
+    weights, about = _files(spec)
+    try:
+        history = json.loads(about.read_text())
+        if history["spec"] != spec.content():
+            raise _Unusable(f"{about.name} describes another specification than its name says")
+        if history["dataset_fingerprint"] != dataset.fingerprint:
+            raise _Unusable(f"it was trained on other images than {spec.dataset} has now")
+        content = weights.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != history["sha256"]:
+            raise _Unusable(f"expected {weights.name} with SHA-256 {history['sha256'][:12]}…, got {found[:12]}…")
+        model = train.build(spec, dataset)
+        model.load_state_dict(load(content))
+    except KeyError as error:
+        raise _Unusable(f"{about.name} lacks {error}") from error
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise _Unusable(str(error)) from error
+    return Trained(train.place(model, device).eval(), spec, found, history)
+
+
+@contextmanager
+def _locked(spec: Spec) -> Iterator[None]:
+    lock = FileLock(folder() / f"{spec.name}.lock")
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise OSError(f"expected a folder for models that can be written, got {folder()}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool) -> None:
+    weights, about = _files(spec)
     start = time.perf_counter()
     model, summary = train.train(spec, dataset, device=device, progress=progress)
     seconds = time.perf_counter() - start
-    about.unlink(missing_ok=True)
+    right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
     with replacing(weights) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
-    right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
+        about.unlink(missing_ok=True)
     history = {
         "spec": spec.content(),
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),

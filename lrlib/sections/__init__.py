@@ -1,7 +1,7 @@
-"""One module a page: its parameters, the models it needs, the measurement of its rows, and what the rows say.
+"""One module a page: its parameters, the models it needs and the measurement of its rows.
 
-Each module has ``Parameters``, ``specs(parameters)``, ``measure(parameters, ...)`` and ``findings(record)``. The pages
-of the book and the commands call these and nothing else, so that a number is the same wherever it is asked for.
+Each module has ``Parameters``, ``specs(parameters)`` and ``measure(parameters, ...)``. The pages of the book and the
+commands call these and nothing else, so that a number is the same wherever it is asked for.
 """
 
 from __future__ import annotations

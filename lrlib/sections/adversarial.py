@@ -14,7 +14,6 @@ from lrlib.results import Record, pack_image
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import is_radius, parameter, radius
-from lrlib.sections.prose import compare, percent, spread
 from lrlib.train import Spec
 from lrlib.zoo import Trained
 
@@ -152,45 +151,3 @@ def _deepfool(bench: Bench, parameters: Parameters, one: Trained) -> None:
         images = {"image": pack_image(x[i]), "image_adv": pack_image(x_adv[i])}
         labels = {"label": int(y[i]), "predicted": int(clean[i]), "predicted_adv": int(fooled[i])}
         bench.run.add("figure10", "rho", sizes[i].item(), n=1, **about, example=i, **labels, **images)
-
-
-def findings(record: Record) -> list[str]:
-    """What the rows say, in sentences."""
-    table = record.frame("table1")
-    attacked = table[table.metric == "adversarial_accuracy"]
-    radii = list(dict.fromkeys(attacked.eps))
-    steps = int(attacked.steps.max())
-    hardest = attacked[(attacked.eps == radii[-1]) & (attacked.steps == steps)]
-    white, black = (hardest[hardest.setting == setting] for setting in ("white_box", "black_box"))
-    rho = record.frame("table3")
-    rho, success = rho[rho.metric == "rho"], rho[rho.metric == "success_rate"]
-    return [
-        f"**White box**, PGD with {steps} steps at {radii[-1]}: {spread(white, 'N-LR')} of N-LR's answers stay right, "
-        f"{spread(white, '1-LR')} of 1-LR's and {spread(white, '2-LR')} of 2-LR's. "
-        + compare(white, "1-LR", "N-LR", what="The accuracy")
-        + " "
-        + compare(white, "2-LR", "N-LR", what="The accuracy"),
-        f"**Black box**, the same examples made on N-LR: {spread(black, '1-LR')} for 1-LR and {spread(black, '2-LR')} "
-        f"for 2-LR. {_masking(white, black)}",
-        f"**DeepFool** changes an image by ρ = {_mean(rho, 'N-LR')} of its norm for N-LR, {_mean(rho, '1-LR')} for "
-        f"1-LR and {_mean(rho, '2-LR')} for 2-LR, and fools the network on {percent(success.value.mean())} of images. "
-        + compare(rho, "1-LR", "N-LR", what="ρ")
-        + " "
-        + compare(rho, "2-LR", "N-LR", what="ρ"),
-    ]
-
-
-def _mean(rows: Any, variant: str) -> str:
-    return f"{rows[rows.variant == variant].value.mean():.3f}"
-
-
-def _masking(white: Any, black: Any) -> str:
-    """Whether an attack that sees the network does worse than one that doesn't, the sign of masked gradients."""
-    means = {
-        name: (group.value.mean(), white[white.variant == name].value.mean())
-        for name, group in black.groupby("variant")
-    }
-    worse = [name for name, (transferred, seen) in means.items() if seen > transferred]
-    if worse:
-        return f"For {' and '.join(worse)} the transferred attack is the stronger one: a sign of masked gradients."
-    return "The attack that sees the network is the stronger one everywhere, as it should be without masked gradients."

@@ -10,7 +10,6 @@ from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
-from lrlib.sections.prose import compare, spread
 from lrlib.train import Spec
 from lrlib.zoo import Trained
 
@@ -77,17 +76,3 @@ def _hybrids(bench: Bench, parameters: Parameters, one: Trained) -> None:
             hybrid = metrics.fit_max_margin(train, y, dim=dim if dim < width else None, seed=one.spec.seed)
             correct = (metrics.max_margin_predictions(hybrid, test) == bench.y.cpu()).numpy()
             bench.run.add_accuracy(PLACES[tap], "max_margin_accuracy", correct, **keys(one.spec), tap=tap, dim=dim)
-
-
-def findings(record: Record) -> list[str]:
-    """What the rows say, in sentences."""
-    sentences = []
-    for artefact, where in (("table5a", "Before the FC layer"), ("table5b", "Before the fourth block")):
-        frame, ours = record.frame(artefact), COMPARED[artefact]
-        full, least = frame[frame.dim == frame.dim.max()], frame[frame.dim == frame.dim.min()]
-        sentences.append(
-            f"**{where}**, all {full.dim.iloc[0]} dimensions give {spread(full, ours)} for {ours} and "
-            f"{spread(full, 'N-LR')} for N-LR; {least.dim.iloc[0]} dimensions give {spread(least, ours)} and "
-            f"{spread(least, 'N-LR')}. {compare(least, ours, 'N-LR', what='With those few, the accuracy')}"
-        )
-    return sentences

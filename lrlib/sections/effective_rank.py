@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrlib import data, linalg, metrics, models
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
-from lrlib.sections.prose import compare, spread
 from lrlib.train import Spec
 
 ARTEFACTS = {"avgpool": "figure2a", "layer3": "figure2b"}
@@ -65,28 +64,3 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
             for k, ratio in enumerate(ratios[: parameters.directions].tolist(), start=1):
                 bench.run.add(ARTEFACTS[tap], "variance_ratio", ratio, n=len(x), **keys(spec), tap=tap, k=k)
     return bench.run.record()
-
-
-def findings(record: Record) -> list[str]:
-    """What the rows say, in sentences."""
-    frame = record.frame()
-    ratios = frame[(frame.metric == "variance_ratio") & (frame.k == 10)]
-    last, early = (ratios[ratios.artefact == name] for name in ("figure2a", "figure2b"))
-    accuracy = frame[frame.metric == "accuracy"]
-    one, none = (accuracy[accuracy.variant == name].set_index("seed").value for name in ("1-LR", "N-LR"))
-    kept = int((one >= none - 0.01).sum())
-    return [
-        f"**Before the FC layer**, ten directions carry {spread(last, 'N-LR')} of the energy in N-LR, "
-        f"{spread(last, '1-LR')} in 1-LR and {spread(last, '2-LR')} in 2-LR. {compare(last, '1-LR', 'N-LR')}",
-        f"**Before the fourth block**, where only 2-LR has an LR layer, they carry {spread(early, 'N-LR')} in N-LR, "
-        f"{spread(early, '1-LR')} in 1-LR and {spread(early, '2-LR')} in 2-LR. {compare(early, '2-LR', 'N-LR')}",
-        f"**Accuracy**: {spread(accuracy, 'N-LR')} for N-LR, {spread(accuracy, '1-LR')} for 1-LR and "
-        f"{spread(accuracy, '2-LR')} for 2-LR. 1-LR is not lower than N-LR by more than one point "
-        f"in {kept} of {len(one)} seeds.",
-    ]
-
-
-def curves(record: Record, artefact: str) -> Any:
-    """The figure's curves: mean and interval over seeds of each variant's variance ratio at each k."""
-    frame = record.frame(artefact)
-    return over_seeds(frame[frame.metric == "variance_ratio"], ["variant", "k"])

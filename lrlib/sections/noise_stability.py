@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from lrlib import attacks, metrics, models, presets
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import is_radius, parameter, radius
-from lrlib.sections.prose import compare, spread
 from lrlib.train import Spec
 from lrlib.zoo import Trained
 
@@ -124,35 +123,3 @@ def _cushion(bench: Bench, parameters: Parameters, one: Trained) -> None:
         points = torch.tensor(QUANTILES, dtype=torch.float64)
         for quantile, value in zip(QUANTILES, torch.quantile(cushion, points).tolist(), strict=True):
             bench.run.add("figure4c", "layer_cushion", value, n=len(x), **about, tap=tap, quantile=quantile)
-
-
-def findings(record: Record) -> list[str]:
-    """What the rows say, in sentences."""
-    table = record.frame("table4")
-    most = table[table.probability == table.probability.max()]
-    probability = most.probability.iloc[0]
-    figure = record.frame("figure4b")
-    reach = figure[(figure.metric == "representation_ratio") & (figure.eps == figure.eps.iloc[-1])]
-    into = figure[(figure.metric == "input_ratio") & (figure.eps == figure.eps.iloc[-1])]
-    slope = reach.assign(value=reach.value.to_numpy() / into.value.to_numpy())
-    cushion = record.frame("figure4c")
-    median = cushion[cushion["quantile"] == 0.5]
-    layers = [
-        f"{tap}: "
-        + ", ".join(f"{name} {value:.3f}" for name, value in group.groupby("variant", sort=False).value.mean().items())
-        for tap, group in median.groupby("tap", sort=False)
-    ]
-    return [
-        f"**Pixel noise** at every position drawn with p = {probability:g}: {spread(most, 'N-LR')} for N-LR, "
-        f"{spread(most, '1-LR')} for 1-LR, {spread(most, '2-LR')} for 2-LR. "
-        + compare(most, "1-LR", "N-LR", what="The accuracy"),
-        f"**Propagation** at {figure.eps.iloc[-1]}: the squared relative change of the representation is "
-        + ", ".join(f"{_ratio(slope, name)} times that of the input in {name}" for name in ("N-LR", "1-LR", "2-LR"))
-        + ". "
-        + compare(slope, "1-LR", "N-LR", what="The factor"),
-        f"**Layer cushion**, medians over images, averaged over seeds: {'; '.join(layers)}.",
-    ]
-
-
-def _ratio(rows: Any, variant: str) -> str:
-    return f"{over_seeds(rows[rows.variant == variant], ['variant']).value.iloc[0]:.2f}"

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrlib import attacks, metrics, presets, svd
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
-from lrlib.sections.prose import percent
 from lrlib.train import Spec
 from lrlib.zoo import Trained
 
@@ -81,27 +80,3 @@ def _truncations(bench: Bench, parameters: Parameters, one: Trained) -> None:
                 correct = metrics.correct(truncated, images, labels).cpu().numpy()
                 about = {**keys(one.spec), "scale": scale, "fraction": fraction}
                 bench.run.add_accuracy("report_figure7", metric, correct, **about)
-
-
-def curves(record: Record, scale: float) -> Any:
-    """The figure's curves: mean and interval over seeds for each classifier, metric and fraction."""
-    frame = record.frame("report_figure7")
-    return over_seeds(frame[frame.scale == scale], ["arch", "metric", "fraction"])
-
-
-def findings(record: Record) -> list[str]:
-    """What the rows say, in sentences."""
-    scale = record.frame().scale.iloc[0]
-    frame = curves(record, scale)
-    sentences = []
-    for arch in dict.fromkeys(frame.arch):
-        table = frame[frame.arch == arch].pivot(index="fraction", columns="metric", values="value")
-        least, best = table.index.min(), table.adversarial_accuracy.idxmax()
-        adversarial, test = table.adversarial_accuracy, table.test_accuracy
-        sentences.append(
-            f"**{arch}**, lowest singular values times {scale:g}: with {percent(least, 0)} of them scaled the accuracy "
-            f"on its own adversaries is {percent(adversarial[least])}; it is highest, {percent(adversarial[best])}, "
-            f"with {percent(best, 0)} scaled, where the test accuracy has gone from {percent(test[least])} to "
-            f"{percent(test[best])}."
-        )
-    return sentences

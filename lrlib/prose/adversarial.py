@@ -1,0 +1,67 @@
+"""Adversarial robustness: what the paper claims, and what our rows say, in sentences."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lrlib import paper
+from lrlib.prose.format import compare, percent, spread
+from lrlib.results import Record
+from lrlib.sections.measuring import VARIANTS
+
+
+def claim() -> str:
+    """What the paper says, with its own numbers."""
+    hard: dict[str, object] = {"dataset": "cifar10", "setting": "white_box", "eps": "16/255", "steps": 20}
+    large = {v: paper.printed("table1", arch="resnet50", variant=v, **hard) for v in ("N-LR", "1-LR")}
+    small = {v: paper.printed("table1", arch="resnet18", variant=v, **hard) for v in VARIANTS}
+    rho = {v: paper.printed("table3", variant=v, attack="deepfool", setting="white_box") for v in VARIANTS}
+    return (
+        "Section 3.1: trained on clean images alone, LR models withstand attacks that break N-LR. Under 20 steps of "
+        f"PGD at 16/255, ResNet-50 1-LR keeps {large['1-LR']} % where N-LR keeps {large['N-LR']} %; for ResNet-18 it "
+        f"is {small['N-LR']} % (N-LR), {small['1-LR']} % (1-LR) and {small['2-LR']} % (2-LR) (table 1). DeepFool needs "
+        f"a perturbation of ρ = {rho['2-LR']} (2-LR) and {rho['1-LR']} (1-LR) against {rho['N-LR']} (N-LR) to fool "
+        "99 % of the images (table 3)."
+    )
+
+
+def findings(record: Record) -> list[str]:
+    """What the rows say, in sentences."""
+    table = record.frame("table1")
+    attacked = table[table.metric == "adversarial_accuracy"]
+    radii = list(dict.fromkeys(attacked.eps))
+    steps = int(attacked.steps.max())
+    hardest = attacked[(attacked.eps == radii[-1]) & (attacked.steps == steps)]
+    white, black = (hardest[hardest.setting == setting] for setting in ("white_box", "black_box"))
+    rho = record.frame("table3")
+    rho, success = rho[rho.metric == "rho"], rho[rho.metric == "success_rate"]
+    return [
+        f"**White box**, PGD with {steps} steps at {radii[-1]}: {spread(white, 'N-LR')} of N-LR's answers stay right, "
+        f"{spread(white, '1-LR')} of 1-LR's and {spread(white, '2-LR')} of 2-LR's. "
+        + compare(white, "1-LR", "N-LR", what="The accuracy")
+        + " "
+        + compare(white, "2-LR", "N-LR", what="The accuracy"),
+        f"**Black box**, the same examples made on N-LR: {spread(black, '1-LR')} for 1-LR and {spread(black, '2-LR')} "
+        f"for 2-LR. {_masking(white, black)}",
+        f"**DeepFool** changes an image by ρ = {_mean(rho, 'N-LR')} of its norm for N-LR, {_mean(rho, '1-LR')} for "
+        f"1-LR and {_mean(rho, '2-LR')} for 2-LR, and fools the network on {percent(success.value.mean())} of images. "
+        + compare(rho, "1-LR", "N-LR", what="ρ")
+        + " "
+        + compare(rho, "2-LR", "N-LR", what="ρ"),
+    ]
+
+
+def _mean(rows: pd.DataFrame, variant: str) -> str:
+    return f"{rows[rows.variant == variant].value.mean():.3f}"
+
+
+def _masking(white: pd.DataFrame, black: pd.DataFrame) -> str:
+    """Whether an attack that sees the network does worse than one that doesn't, the sign of masked gradients."""
+    means = {
+        name: (group.value.mean(), white[white.variant == name].value.mean())
+        for name, group in black.groupby("variant")
+    }
+    worse = [name for name, (transferred, seen) in means.items() if seen > transferred]
+    if worse:
+        return f"For {' and '.join(worse)} the transferred attack is the stronger one: a sign of masked gradients."
+    return "The attack that sees the network is the stronger one everywhere, as it should be without masked gradients."

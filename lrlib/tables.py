@@ -1,0 +1,137 @@
+"""The book's tables: the paper's numbers, the committed records and this run, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lrlib import paper, results
+from lrlib.results import Record
+from lrlib.sections.parameters import Parameters
+
+PAPER = "paper"
+THIS_RUN = "this run"
+
+
+def beside_this_run(record: Record) -> dict[str, Record]:
+    """The page's committed records at the other presets and this run, by the heading they get in a table."""
+    committed = results.committed(record.page)
+    others = {f"{preset} record": one for preset, one in committed.items() if preset != record.preset}
+    return others | {f"{THIS_RUN} ({record.preset})": record}
+
+
+def beside_paper(
+    artefact: str, records: Mapping[str, Record], *, metric: str, rows: Sequence[str], **where: str
+) -> pd.DataFrame:
+    """A table of the paper with our numbers beside its own.
+
+    Args:
+        artefact: The table, such as ``table1``.
+        records: Our records by heading.
+        metric: What is compared.
+        rows: Key columns that make the rows; the variants make the columns.
+        **where: Which part of the paper's table, such as ``dataset="cifar10"``. Ours may be a stand-in for it.
+
+    Returns:
+        One row for each combination of keys; for each variant the paper's number, marked ``?`` where the paper
+        contradicts itself, and ours with half the width of the 95 % interval over seeds. Percentages where the metric
+        is an accuracy.
+    """
+    keys = [*rows, "variant"]
+    printed = paper.table(artefact)
+    printed = printed[printed.metric == metric]
+    for key, value in where.items():
+        printed = printed[printed[key] == value]
+    marked = printed.printed + printed.suspicious.map(lambda reason: " ?" if reason else "")
+    columns = {PAPER: printed.assign(cell=marked).set_index(keys).cell}
+    for heading, record in records.items():
+        frame = record.frame(artefact)
+        ours = results.over_seeds(frame[frame.metric == metric], keys)
+        columns[heading] = ours.assign(cell=ours.apply(_cell, axis=1, metric=metric)).set_index(keys).cell
+    table = pd.DataFrame(columns).unstack("variant")
+    variants = list(dict.fromkeys([*printed.variant, *table.columns.get_level_values(1)]))
+    ours_too = [v for v in variants if any(v in set(records[h].frame(artefact).variant) for h in records)]
+    order = [(variant, heading) for variant in ours_too for heading in columns]
+    return _in_order(table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)), columns).fillna("")
+
+
+def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """The rows in the order in which the paper, and then the records, have them."""
+    seen: dict[Any, None] = {}
+    for column in columns.values():
+        seen |= dict.fromkeys(column.index.droplevel("variant"))
+    return table.reindex(list(seen)).rename_axis(index=table.index.names)
+
+
+def _cell(row: pd.Series, metric: str) -> str:
+    scale, digits = (100, 1) if "accuracy" in metric else (1, 3)
+    half = "" if pd.isna(row.high) else f" ± {scale * (row.high - row.value):.{digits}f}"
+    return f"{scale * row.value:.{digits}f}{half}"
+
+
+def parameters(given: Parameters) -> pd.DataFrame:
+    """What the page was run with."""
+    return pd.DataFrame(given.table()).set_index("parameter")
+
+
+def matrix(page: str) -> pd.DataFrame:
+    """What of the paper the page covers at each preset."""
+    table = paper.artefacts()
+    table = table[table.page == page]
+    columns = {"title": table.title}
+    for preset in ("quick", "small", "paper"):
+        notes = table[f"{preset}_note"].map(lambda note: f": {note}" if note else "")
+        columns[preset] = table[preset] + notes
+    return pd.DataFrame(columns).set_index(table.artefact)
+
+
+def origin(record: Record) -> str:
+    """Where this run's numbers come from, in a sentence or two of Markdown."""
+    run = record.runs[0]
+    seeds = ", ".join(map(str, run["parameters"]["seeds"]))
+    rows = record.rows[0]
+    commit = (
+        f"commit `{run['commit'][:10]}{'+ changes' if run['commit'].endswith('+') else ''}`"
+        if run["commit"]
+        else "no commit"
+    )
+    return (
+        f"Preset `{record.preset}`: {rows['dataset']}, seeds {seeds}, {run['parameters']['examples']} test images; "
+        f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
+        f"{run['started'].replace('+00:00', ' UTC').replace('T', ' ')}, {commit}, torch {run['packages']['torch']}. "
+        "Intervals are Student's, 95 %, over seeds."
+    )
+
+
+def sentences(lines: Sequence[str]) -> str:
+    """Findings as a Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
+    """Clean test accuracies: the paper's ResNet-18 on CIFAR-10 (table 1) and ours, in percent, one row a variant.
+
+    Args:
+        records: Our records by heading.
+        artefact: The artefact whose rows have the metric ``accuracy``.
+    """
+    cells = paper.table("table1")
+    own = (cells.metric == "accuracy") & (cells.dataset == "cifar10") & (cells.arch == "resnet18")
+    columns = {PAPER: cells[own & (cells.setting == "white_box")].set_index("variant").printed}
+    for heading, record in records.items():
+        frame = record.frame(artefact)
+        ours = results.over_seeds(frame[frame.metric == "accuracy"], ["variant"])
+        columns[heading] = ours.assign(cell=ours.apply(_cell, axis=1, metric="accuracy")).set_index("variant").cell
+    return pd.DataFrame(columns).fillna("")
+
+
+def truncations(record: Record, *, every: int) -> pd.DataFrame:
+    """The report's figure 7 in numbers: mean accuracies in percent at every few fractions."""
+    frame = record.frame("report_figure7")
+    fractions = sorted(set(frame.fraction))[::every]
+    mean = results.over_seeds(frame[frame.fraction.isin(fractions)], ["arch", "scale", "fraction", "metric"])
+    mean["cell"] = [f"{100 * value:.1f}" for value in mean.value]
+    table = mean.pivot(index=["arch", "scale", "fraction"], columns="metric", values="cell")
+    return table[["train_accuracy", "test_accuracy", "adversarial_accuracy"]].rename_axis(columns=None)
