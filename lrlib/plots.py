@@ -24,8 +24,9 @@ _SPLIT = dict(zip(("train_accuracy", "test_accuracy", "adversarial_accuracy"), (
 
 
 def use_style() -> None:
-    """Set the book's style and sharp figures for a notebook."""
+    """Set the book's style, sharp figures and tables with whole sentences for a notebook."""
     plt.style.use(Path(__file__).with_name("lrlib.mplstyle"))
+    pd.set_option("display.max_colwidth", None)
     set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
 
 
@@ -153,7 +154,7 @@ def gallery(record: Record) -> Figure:
 def _panels(record: Record, count: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
     width = {1: 5.0, 2: 7.2, 3: 9.0}.get(count, 10.0)
     figure, axes = plt.subplots(1, count, squeeze=False, figsize=(width, height))
-    figure.supxlabel(_note(record), fontsize="x-small", color="0.35")
+    figure.supxlabel(f"{_note(record)} · bands: 95 % interval over seeds", fontsize="x-small", color="0.35")
     return figure, list(axes.flat)
 
 
@@ -161,16 +162,18 @@ def _note(record: Record) -> str:
     """What every figure says about its numbers."""
     frame = record.frame()
     seeds = frame.seed.nunique()
-    return f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seeds · bands: 95 % interval over seeds"
+    return f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def _lines(
     ax: Axes, frame: pd.DataFrame, *, x: str, names: dict[str, Any], by: str = "variant", floor: float | None = None
 ) -> None:
-    for name, group in frame.groupby(by, sort=False):
-        group, colour = group.sort_values(x), names[str(name)]
-        label = str(name).replace("_accuracy", "")
-        ax.plot(group[x], group.value, label=label, color=colour, marker=MARKERS.get(str(name), "o"))
+    for name, colour in names.items():
+        group = frame[frame[by] == name].sort_values(x)
+        if group.empty:
+            continue
+        label = name.replace("_accuracy", "")
+        ax.plot(group[x], group.value, label=label, color=colour, marker=MARKERS.get(name, "o"))
         low = group.low if floor is None else group.low.clip(lower=floor)
         ax.fill_between(group[x], low, group.high, color=colour, alpha=0.15, linewidth=0)
 

@@ -144,8 +144,12 @@ class Record:
         return pd.DataFrame(rows)
 
     def same_numbers(self, other: Record) -> bool:
-        """Whether the other record has the same rows, whichever run they come from."""
-        return [{**row, "run": None} for row in self.rows] == [{**row, "run": None} for row in other.rows]
+        """Whether the other record has the same rows, of the same parameters, sources and models."""
+        return self._content() == other._content()
+
+    def _content(self) -> tuple[Any, ...]:
+        runs = [(run["parameters"], run["sources"], run["datasets"], sorted(run["models"])) for run in self.runs]
+        return runs, [{**row, "run": None} for row in self.rows]
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all, with a row on a line."""

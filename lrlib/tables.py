@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlib import paper, results
+from lrlib import models, paper, results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
@@ -51,14 +51,16 @@ def beside_paper(
         ours = results.over_seeds(frame[frame.metric == metric], keys)
         columns[heading] = ours.assign(cell=ours.apply(_cell, axis=1, metric=metric)).set_index(keys).cell
     table = pd.DataFrame(columns).unstack("variant")
-    variants = list(dict.fromkeys([*printed.variant, *table.columns.get_level_values(1)]))
-    ours_too = [v for v in variants if any(v in set(records[h].frame(artefact).variant) for h in records)]
+    measured = set().union(*(set(record.frame(artefact).variant) for record in records.values()))
+    ours_too = [variant for variant in models.VARIANTS if variant in measured]
     order = [(variant, heading) for variant in ours_too for heading in columns]
     return _in_order(table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)), columns).fillna("")
 
 
 def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """The rows in the order in which the paper, and then the records, have them."""
+    """The rows in the order in which the paper, and then the records, have them; numbers in their own order."""
+    if table.index.nlevels == 1 and pd.api.types.is_numeric_dtype(table.index):
+        return table.sort_index()
     seen: dict[Any, None] = {}
     for column in columns.values():
         seen |= dict.fromkeys(column.index.droplevel("variant"))
@@ -100,7 +102,7 @@ def origin(record: Record) -> str:
     return (
         f"Preset `{record.preset}`: {rows['dataset']}, seeds {seeds}, {run['parameters']['examples']} test images; "
         f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
-        f"{run['started'].replace('+00:00', ' UTC').replace('T', ' ')}, {commit}, torch {run['packages']['torch']}. "
+        f"{run['started'].replace('T', ' ').replace('+00:00', ' UTC')}, {commit}, torch {run['packages']['torch']}. "
         "Intervals are Student's, 95 %, over seeds."
     )
 

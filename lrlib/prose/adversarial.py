@@ -8,6 +8,7 @@ from lrlib import paper
 from lrlib.prose.format import compare, percent, spread
 from lrlib.results import Record
 from lrlib.sections.measuring import VARIANTS
+from lrlib.sections.parameters import radius
 
 
 def claim() -> str:
@@ -43,6 +44,7 @@ def findings(record: Record) -> list[str]:
         + compare(white, "2-LR", "N-LR", what="The accuracy"),
         f"**Black box**, the same examples made on N-LR: {spread(black, '1-LR')} for 1-LR and {spread(black, '2-LR')} "
         f"for 2-LR. {_masking(white, black)}",
+        *_steps_too_short(record),
         f"**DeepFool** changes an image by ρ = {_mean(rho, 'N-LR')} of its norm for N-LR, {_mean(rho, '1-LR')} for "
         f"1-LR and {_mean(rho, '2-LR')} for 2-LR, and fools the network on {percent(success.value.mean())} of images. "
         + compare(rho, "1-LR", "N-LR", what="ρ")
@@ -65,3 +67,17 @@ def _masking(white: pd.DataFrame, black: pd.DataFrame) -> str:
     if worse:
         return f"For {' and '.join(worse)} the transferred attack is the stronger one: a sign of masked gradients."
     return "The attack that sees the network is the stronger one everywhere, as it should be without masked gradients."
+
+
+def _steps_too_short(record: Record) -> list[str]:
+    """What follows when an attack without a random start can't reach the edge of its ball."""
+    parameters = record.runs[0]["parameters"]
+    steps, reach = min(parameters["steps"]), min(parameters["steps"]) * radius(parameters["step_size"])
+    beyond = [eps for eps in parameters["eps"] if radius(eps) > reach]
+    if parameters["random_start"] or len(beyond) < 2:
+        return []
+    return [
+        f"**Too few steps**: from the image itself, {steps} steps of {parameters['step_size']} reach no further than "
+        f"{steps} x {parameters['step_size']}, so {steps} steps are one and the same attack at {', '.join(beyond)}. In "
+        "the paper's table 1 the accuracy at 7 steps falls with the radius, so its step was longer or its start random."
+    ]
