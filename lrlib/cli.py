@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 
-from lrlib import presets, provenance, results, sections, zoo
+from lrlib import data, presets, provenance, results, sections, zoo
 from lrlib.data import DatasetError
+from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters
-from lrlib.train import Spec, TrainingDiverged
+from lrlib.train import Spec
 
 _PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-def cli() -> None:
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.pass_context
+def cli(context: click.Context) -> None:
     """The executable companion to "Robustness via Deep Low-Rank Representations"."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command()
@@ -49,29 +56,30 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
         return
     if output is None and not parameters.at_defaults():
         output = provenance.ROOT / "_build" / "runs" / page
-    _prepare(sections.get(page).specs(parameters))
+    pages = _pages()
+    for folder in [pages.BOOK, results.path(page, parameters.preset).parent] if output is None else [output]:
+        _check_writable(folder)
+    _prepare([(parameters, sections.get(page).specs(parameters))])
     _execute(page, parameters, output)
 
 
 @cli.command()
 @_PRESET
-@click.option("--execute-only", is_flag=True, help="stop before the HTML is built")
-def book(preset: str, execute_only: bool) -> None:
+@click.option("--fresh", is_flag=True, help="execute and build everything, changed or not")
+def book(preset: str, fresh: bool) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book."""
-    from lrlib import pages
-
+    pages, builder = _pages(), _builder()
     todo = {}
     for page in sections.PAGES:
         parameters = sections.get(page).Parameters.of(preset)
-        if pages.is_current(page, parameters, _executed(page)):
+        if not fresh and pages.is_current(page, parameters, _executed(page)):
             click.echo(f"{page}: up to date")
         else:
             todo[page] = parameters
-    _prepare([spec for page, parameters in todo.items() for spec in sections.get(page).specs(parameters)])
+    _prepare([(parameters, sections.get(page).specs(parameters)) for page, parameters in todo.items()])
     for page, parameters in todo.items():
         _execute(page, parameters, None)
-    if not execute_only:
-        _build()
+    _build(builder, fresh=fresh)
 
 
 @cli.command()
@@ -83,11 +91,9 @@ def book(preset: str, execute_only: bool) -> None:
 def train(preset: str, variants: tuple[str, ...], seeds: str | None, download: bool, device: str) -> None:
     """Train a preset's models, those that are not there yet."""
     chosen = presets.get(preset)
-    numbers = [int(part) for part in _whole_numbers(seeds)] if seeds else chosen.seeds
-    specs = [
-        presets.spec(preset, variant, seed) for seed in numbers for variant in variants or ("N-LR", "1-LR", "2-LR")
-    ]
-    _prepare(specs, device=device, download=download)
+    numbers = chosen.seeds if seeds is None else Parameters.one("seeds", seeds)
+    specs = [presets.spec(preset, variant, seed) for seed in numbers for variant in variants or VARIANTS]
+    _train(specs, device=device, download=download)
     for spec in specs:
         found = zoo.find(spec)
         if found is not None:
@@ -119,15 +125,36 @@ def _unique(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return values
 
 
-def _whole_numbers(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise ValueError(f"expected seeds to be whole numbers such as 0,1,2, got {text!r}")
-    return parts
+def _pages() -> ModuleType:
+    """The module that needs Jupyter, which the other commands do without."""
+    try:
+        from lrlib import pages
+    except ModuleNotFoundError as error:
+        raise ValueError(f"expected the package {error.name}, which lrlib's extra 'book' installs") from error
+    return pages
 
 
-def _prepare(specs: list[Spec], *, device: str = "auto", download: bool = False) -> None:
-    """Train the missing models here, where a progress bar can be seen, instead of inside a kernel."""
+def _check_writable(folder: Path) -> None:
+    """Find out before the work that the folder, or the one that it will be made in, can't be written."""
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(f"expected a folder that can be written, got {folder}: {error.strerror}") from error
+
+
+def _prepare(todo: list[tuple[Parameters, list[Spec]]]) -> None:
+    """Hold the pages' parameters to their datasets and train the missing models.
+
+    That happens here, where a progress bar can be seen and a mistake costs nothing, instead of inside a kernel.
+    """
+    for parameters, specs in todo:
+        parameters.fit(data.load(specs[0].dataset, size=specs[0].size))
+    _train([spec for _, specs in todo for spec in specs])
+
+
+def _train(specs: list[Spec], *, device: str = "auto", download: bool = False) -> None:
     chosen = zoo.pick_device(device)
     for spec in dict.fromkeys(specs):
         zoo.find_or_train(spec, device=chosen, download=download)
@@ -138,27 +165,36 @@ def _executed(page: str) -> Path:
 
 
 def _execute(page: str, parameters: Parameters, folder: Path | None) -> None:
-    from lrlib import pages
-
     start = time.perf_counter()
     notebook = _executed(page) if folder is None else folder / f"{page}.ipynb"
     record = None if folder is None else folder / f"{page}.json"
-    pages.execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
+    _pages().execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
     where = "" if folder is None else f", {notebook} and {record}"
     click.echo(f"{page}: executed in {time.perf_counter() - start:.0f} s{where}")
 
 
-def _build() -> None:
-    """Build the HTML, with every warning an error."""
+def _builder() -> Path:
     command = Path(sys.executable).with_name("jupyter-book")
     if not command.exists():
-        raise ValueError(f"expected jupyter-book at {command}; install the package with its extra 'book'")
-    arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
+        raise ValueError(f"expected jupyter-book at {command}, which lrlib's extra 'book' installs")
+    return command
+
+
+def _build(builder: Path, *, fresh: bool) -> None:
+    """Build the HTML, with every warning an error."""
+    if fresh:
+        _unbuild()
+    arguments = [str(builder), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
     built = subprocess.run(arguments, capture_output=True, text=True)
     if built.returncode:
-        shutil.rmtree(provenance.ROOT / "_build" / ".doctrees", ignore_errors=True)
+        _unbuild()  # an incremental build would not show the warnings of the pages it leaves alone
         raise click.ClickException(f"the book did not build:\n{built.stdout}\n{built.stderr}")
     click.echo(provenance.ROOT / "_build" / "html" / "index.html")
+
+
+def _unbuild() -> None:
+    for part in ("html", ".doctrees"):
+        shutil.rmtree(provenance.ROOT / "_build" / part, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -166,21 +202,21 @@ def main(arguments: list[str] | None = None) -> Any:
     warnings.simplefilter("default", zoo.DamagedModel)
     try:
         return cli.main(arguments, prog_name="lrlib", standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        error.show()
-        return 1
     except click.Abort:
-        click.echo("stopped", err=True)
-        return 130
-    except (ValueError, DatasetError, OSError, json.JSONDecodeError) as error:
-        click.echo(f"lrlib: {error}", err=True)
-        return 2
-    except (TrainingDiverged, RuntimeError) as error:
-        click.echo(f"lrlib: {error}", err=True)
-        return 1
+        return _ended("stopped", 130)
+    except click.UsageError as error:
+        return _ended(error.format_message(), 2)
+    except (ValueError, DatasetError, OSError) as error:
+        return _ended(str(error), 2)
+    except click.ClickException as error:
+        return _ended(error.format_message(), 1)
+    except RuntimeError as error:  # a page that failed, a training that diverged
+        return _ended(str(error), 1)
+
+
+def _ended(message: str, code: int) -> int:
+    click.echo(f"lrlib: {message}", err=True)
+    return code
 
 
 if __name__ == "__main__":

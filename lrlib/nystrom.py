@@ -132,11 +132,10 @@ def check_sizes(width: int, rank: int, *, columns: int, members: int = 1, smooth
     Raises:
         ValueError: If one of them is out of range, with its name.
     """
-    if not 1 <= columns <= width:
-        raise ValueError(f"expected 1 <= columns <= {width}, the width of the matrix, got columns={columns}")
-    if not 1 <= rank <= columns:
-        most = f"{width}, the width of the matrix" if columns == width else f"columns={columns}"
-        raise ValueError(f"expected 1 <= rank <= {most}, got rank={rank}")
+    if not 1 <= rank <= width:
+        raise ValueError(f"expected 1 <= rank <= {width}, the width, got rank={rank}")
+    if not rank <= columns <= width:
+        raise ValueError(f"expected columns from rank={rank} to {width}, the width, got columns={columns}")
     if members < 1:
         raise ValueError(f"expected members >= 1, got members={members}")
     if not smoothing > 0:

@@ -20,8 +20,8 @@ from lrlib.files import replacing
 from lrlib.sections.parameters import Parameters
 
 BOOK = provenance.ROOT / "book"
-# What pages import beside their section: a change there is a change of the page.
-_PAGE_MODULES = ("lrlib.plots", "lrlib.tables", "lrlib.sections")
+# What pages import beside their section and prose, and this module: a change there is a change of the page.
+_PAGE_MODULES = ("lrlib.plots", "lrlib.tables", "lrlib.sections", "lrlib.pages")
 # Kernels are reached through files that only this user can open, instead of through open ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 
@@ -71,8 +71,8 @@ def execute(
     given = {name: value for name, value in parameters.content().items() if _differs(name, value, parameters)}
     if record is not None:
         given["record"] = str(record.resolve())
-    with _as_file(page) as file, replacing(output) as temporary:
-        executed = temporary.with_suffix(".ipynb")
+    with _as_file(page) as file:
+        executed = file.with_name("executed.ipynb")
         try:
             papermill.execute_notebook(
                 str(file),
@@ -83,11 +83,10 @@ def execute(
                 progress_bar=progress,
                 config=_LOCAL,
             )
-            finished = _finished(page, nbformat.read(executed, as_version=4), stamp(page, parameters))
         except papermill.PapermillExecutionError as error:
             raise PageFailed(f"{page} stopped at cell {error.exec_count}: {error.ename}: {error.evalue}") from error
-        finally:
-            executed.unlink(missing_ok=True)
+        finished = _finished(page, nbformat.read(executed, as_version=4), stamp(page, parameters))
+    with replacing(output) as temporary:
         nbformat.write(finished, temporary)
 
 
@@ -103,7 +102,7 @@ def is_current(page: str, parameters: Parameters, output: Path) -> bool:
 def stamp(page: str, parameters: Parameters) -> str:
     """Hash of all that an executed page depends on: its source, the library, its parameters, the records it shows."""
     digest = hashlib.sha256(source(page).read_bytes() + repr(parameters).encode())
-    for module in (*_PAGE_MODULES, f"lrlib.sections.{page}"):
+    for module in (*_PAGE_MODULES, f"lrlib.sections.{page}", f"lrlib.prose.{page}"):
         digest.update(provenance.sources(module).encode())
     shown = [*(provenance.ROOT / "data" / "paper").glob("*.csv"), *results.RESULTS.glob(f"*/{page}.json")]
     for file in sorted(shown):

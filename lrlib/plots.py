@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from lrlib.results import Record, over_seeds, unpack_image
+from lrlib.sections.parameters import radius
 
 # Okabe and Ito's colours, which colour-blind people can tell apart; each also has its own marker.
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = sns.color_palette(["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F"])
@@ -51,9 +52,7 @@ def attacked(record: Record) -> Figure:
     figure, axes = _panels(record, len(panels), height=3.0)
     for ax, (setting, steps) in zip(axes, panels, strict=True):
         part = frame[(frame.setting == setting) & (frame.steps == steps)]
-        part = part.assign(
-            radius=part.eps.map(lambda eps: float(eps.split("/")[0]) if "/" in eps else 255 * float(eps))
-        )
+        part = part.assign(radius=[255 * radius(eps) for eps in part.eps])
         _lines(ax, over_seeds(part, ["variant", "radius"]), x="radius", names=COLOURS)
         ax.set(
             title=f"{setting.replace('_', ' ')}, {steps} steps",
@@ -95,7 +94,7 @@ def cushion(record: Record) -> Figure:
     """Figure 4(c): share of the training images whose layer cushion is at most a value."""
     frame = record.frame("figure4c")
     taps = list(dict.fromkeys(frame.tap))
-    figure, axes = _panels(record, len(taps))
+    figure, axes = _panels(record, len(taps), bands=False)
     for ax, tap in zip(axes, taps, strict=True):
         mean = over_seeds(frame[frame.tap == tap], ["variant", "quantile"])
         for name, group in mean.groupby("variant", sort=False):
@@ -151,10 +150,11 @@ def gallery(record: Record) -> Figure:
     return figure
 
 
-def _panels(record: Record, count: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+def _panels(record: Record, count: int, *, height: float = 3.4, bands: bool = True) -> tuple[Figure, list[Axes]]:
     width = {1: 5.0, 2: 7.2, 3: 9.0}.get(count, 10.0)
     figure, axes = plt.subplots(1, count, squeeze=False, figsize=(width, height))
-    figure.supxlabel(f"{_note(record)} · bands: 95 % interval over seeds", fontsize="x-small", color="0.35")
+    explained = " · bands: 95 % interval over seeds" if bands and record.frame().seed.nunique() > 1 else ""
+    figure.supxlabel(f"{_note(record)}{explained}", fontsize="x-small", color="0.35")
     return figure, list(axes.flat)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import platform
 import subprocess
 from functools import cache
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,12 @@ def sources(module: str) -> str:
 
     Returns:
         Twelve hexadecimal digits.
+
+    Raises:
+        ValueError: If there is no such module.
     """
+    if _file(module) is None:
+        raise ValueError(f"expected a module of lrlib, got {module!r}")
     digest = hashlib.sha256()
     for path in sorted(_closure(module)):
         digest.update(path.relative_to(ROOT).as_posix().encode() + _meaning(path))
@@ -39,13 +44,18 @@ def _closure(module: str) -> set[Path]:
     found: set[Path] = set()
     waiting = [module]
     while waiting:
-        name = waiting.pop()
-        spec = util.find_spec(name)
-        if spec is None or spec.origin is None or Path(spec.origin) in found:
-            continue
-        found.add(Path(spec.origin))
-        waiting += _imports(Path(spec.origin))
+        path = _file(waiting.pop())
+        if path is not None and path not in found:
+            found.add(path)
+            waiting += _imports(path)
     return found
+
+
+def _file(module: str) -> Path | None:
+    """Where the module is, found without importing anything."""
+    base = ROOT.joinpath(*module.split("."))
+    candidates = (base / "__init__.py", base.with_name(f"{base.name}.py"))
+    return next((path for path in candidates if path.exists()), None)
 
 
 def _imports(path: Path) -> list[str]:
@@ -54,17 +64,10 @@ def _imports(path: Path) -> list[str]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lrlib":
             # `from lrlib import data` names a module, `from lrlib.data import load` what is in one.
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            names += [name if _is_module(name) else node.module for name in inside]
+            names += [name if _file(name) else node.module for name in inside]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names if alias.name.split(".")[0] == "lrlib"]
     return names
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _meaning(path: Path) -> bytes:

@@ -6,10 +6,10 @@ the paper), its key columns, the metric, the value, the number of examples, the 
 
 from __future__ import annotations
 
-import base64
 import json
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +17,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from scipy import stats
-from torch import Tensor
 
 from lrlib import provenance
 from lrlib.files import replacing
+from lrlib.intervals import over_seeds as over_seeds
+from lrlib.intervals import wilson as wilson
+from lrlib.packing import pack_bits
+from lrlib.packing import pack_image as pack_image
+from lrlib.packing import survived as survived
+from lrlib.packing import unpack_image as unpack_image
 from lrlib.zoo import Trained
 
 RESULTS = provenance.ROOT / "data" / "results"
-CONFIDENCE = 0.95
-_OF_ROW = ("artefact", "metric", "value", "run")
+_OF_RECORD = ("page", "preset", "runs", "rows")
+_OF_ROW = ("artefact", "metric", "value", "n", "run")
 _OF_RUN = ("id", "parameters", "sources", "commit", "device", "packages", "started", "seconds", "datasets", "models")
 
 
@@ -83,7 +86,12 @@ class Run:
             value: The number; accuracies are fractions.
             n: Number of examples behind it.
             **keys: The artefact's key columns, spelled as in the paper's tables.
+
+        Raises:
+            ValueError: If the number is infinite or NaN: then something went wrong that no table should average over.
         """
+        if not math.isfinite(value):
+            raise ValueError(f"expected a finite {metric} for {artefact}, got {value}")
         self.rows.append({"artefact": artefact, **keys, "metric": metric, "value": _rounded(value), "n": n})
 
     def add_accuracy(
@@ -97,12 +105,15 @@ class Run:
             correct: Whether each example was classified right, ``(n,)``.
             keep: Also keep which examples they were, one packed bit each, for paired tests.
             **keys: The artefact's key columns.
+
+        Raises:
+            ValueError: If there are no examples.
         """
-        self.add(artefact, metric, float(correct.mean()), n=len(correct), **keys)
         low, high = wilson(int(correct.sum()), len(correct))
+        self.add(artefact, metric, float(correct.mean()), n=len(correct), **keys)
         self.rows[-1] |= {"low": _rounded(low), "high": _rounded(high)}
         if keep:
-            self.rows[-1]["survived"] = base64.b64encode(np.packbits(correct).tobytes()).decode()
+            self.rows[-1]["survived"] = pack_bits(correct)
 
     def record(self) -> Record:
         """The finished run as a record of its own."""
@@ -173,21 +184,37 @@ def load(file: Path) -> Record:
     """
     try:
         content = json.loads(file.read_text())
-        record = Record(content["page"], content["preset"], content["runs"], content["rows"])
-        ids = {run["id"] for run in record.runs}
-        for kind, things, needed in (("run", record.runs, _OF_RUN), ("row", record.rows, _OF_ROW)):
-            for i, thing in enumerate(things):
-                missing = [key for key in needed if key not in thing]
-                if missing:
-                    raise KeyError(f"{kind} {i} has no {', '.join(missing)}")
-        strangers = {row["run"] for row in record.rows} - ids
-        if strangers:
-            raise KeyError(f"rows name runs {', '.join(map(str, strangers))} that are not there")
     except OSError as error:
         raise RecordError(f"expected a record at {file}, can't read it: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"expected a record at {file}, found a broken one: {error}") from error
-    return record
+    except ValueError as error:
+        raise RecordError(f"expected a record at {file}, found a broken one: it is not JSON ({error})") from error
+    for fault in _faults(content):
+        raise RecordError(f"expected a record at {file}, found a broken one: {fault}")
+    return Record(*(content[key] for key in _OF_RECORD))
+
+
+def _faults(content: Any) -> Iterator[str]:
+    """What keeps the content of a file from being a record."""
+    yield from _lacking("it", content, _OF_RECORD)
+    for kind, needed in (("run", _OF_RUN), ("row", _OF_ROW)):
+        things = content[f"{kind}s"]
+        if not isinstance(things, list) or not things:
+            yield f"it has no list of {kind}s"
+        for i, thing in enumerate(things):
+            yield from _lacking(f"{kind} {i}", thing, needed)
+    known = {str(run["id"]) for run in content["runs"]}
+    for i, row in enumerate(content["rows"]):
+        if str(row["run"]) not in known:
+            yield f"row {i} is of run {row['run']}, which is not there"
+        if not isinstance(row["value"], int | float):
+            yield f"the value of row {i} is no number"
+
+
+def _lacking(name: str, thing: Any, needed: tuple[str, ...]) -> Iterator[str]:
+    if not isinstance(thing, dict):
+        yield f"{name} is no mapping"
+    elif missing := [key for key in needed if key not in thing]:
+        yield f"{name} has no {', '.join(missing)}"
 
 
 def committed(page: str) -> dict[str, Record]:
@@ -213,63 +240,6 @@ def save(record: Record, destination: Path) -> Path:
     if not unchanged:
         record.save(destination)
     return destination
-
-
-def survived(row: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Which examples a row of accuracy under attack counts as right, ``(n,)``.
-
-    Raises:
-        ValueError: If the row doesn't keep them.
-    """
-    if not isinstance(row.get("survived"), str):
-        raise ValueError(f"expected a row that keeps its surviving examples, got one of {row.get('metric')}")
-    bits = np.frombuffer(base64.b64decode(row["survived"]), dtype=np.uint8)
-    return np.unpackbits(bits)[: int(row["n"])].astype(bool)
-
-
-def pack_image(x: Tensor) -> dict[str, Any]:
-    """An image ``(c, h, w)`` in [0, 1] as eight-bit pixels that fit into a row."""
-    pixels = (x.detach().cpu() * 255).round().to(torch.uint8).numpy()
-    return {"shape": list(pixels.shape), "pixels": base64.b64encode(pixels.tobytes()).decode()}
-
-
-def unpack_image(packed: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """What :func:`pack_image` packed, as ``(h, w, c)``."""
-    pixels = np.frombuffer(base64.b64decode(packed["pixels"]), dtype=np.uint8)
-    return pixels.reshape(packed["shape"]).transpose(1, 2, 0)
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share at 95 % confidence.
-
-    Example:
-        >>> low, high = wilson(0, 10)
-        >>> low, round(high, 3)
-        (0.0, 0.278)
-    """
-    interval = stats.binomtest(right, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def over_seeds(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Mean over seeds with Student's interval at 95 % confidence.
-
-    Args:
-        frame: Rows with a column ``seed``, one row for each combination of keys and seed.
-        keys: Columns that tell the combinations apart.
-
-    Returns:
-        One row for each combination with ``value``, ``low``, ``high`` (NaN for a single seed) and ``seeds``.
-
-    Raises:
-        ValueError: If a combination has two rows of one seed, for then the keys don't tell the rows apart.
-    """
-    groups = frame.groupby(list(keys), sort=False, dropna=False)
-    if groups["seed"].nunique().lt(groups.size()).any():
-        raise ValueError(f"expected one row for each seed and {', '.join(keys)}, got several")
-    table = groups["value"].agg(value="mean", spread="sem", seeds="size").reset_index()
-    half = table["spread"] * stats.t.ppf((1 + CONFIDENCE) / 2, (table["seeds"] - 1).clip(lower=1))
-    return table.assign(low=table["value"] - half, high=table["value"] + half).drop(columns="spread")
 
 
 def _rounded(value: float) -> float:

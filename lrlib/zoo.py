@@ -174,9 +174,9 @@ def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: b
     model, summary = train.train(spec, dataset, device=device, progress=progress)
     seconds = time.perf_counter() - start
     right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
+    # The weights first: until the history follows, the old one doesn't fit them, and there is no model.
     with replacing(weights) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
-        about.unlink(missing_ok=True)
     history = {
         "spec": spec.content(),
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from lrlib import attacks, metrics
-from lrlib.results import Record, pack_image
+from lrlib.packing import pack_image
+from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import is_radius, parameter, radius
@@ -34,7 +35,10 @@ class Parameters(Base):
         "start PGD at a uniform draw from the ball", expected="true or false", check=lambda v: True
     )
     deepfool_examples: int = parameter(
-        "test images for DeepFool, the first ones", expected="a whole number from 1 on", check=lambda v: v >= 1
+        "test images for DeepFool, the first ones",
+        expected="a whole number from 1 on",
+        check=lambda v: v >= 1,
+        counts="test",
     )
     gallery: int = parameter(
         "images in the gallery", expected="a whole number from 1 to 10", check=range(1, 11).__contains__
@@ -137,7 +141,7 @@ def _attacked(bench: Bench, parameters: Parameters, one: Trained) -> Iterator[tu
 
 
 def _deepfool(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    x, y = bench.x[: parameters.deepfool_examples], bench.y[: parameters.deepfool_examples]
+    x, y = bench.test_images(parameters.deepfool_examples)
     x_adv = attacks.deepfool(one.model, x)
     clean, fooled = metrics.predictions(one.model, x), metrics.predictions(one.model, x_adv)
     about = {**keys(one.spec), "setting": "white_box", "attack": "deepfool"}

@@ -31,7 +31,14 @@ class Parameters(Base):
         "training images for the classifier, the first ones",
         expected="a whole number from 2 on",
         check=lambda v: v >= 2,
+        counts="train",
     )
+
+    def __post_init__(self) -> None:
+        if max(self.dim) > self.train_examples:
+            raise ValueError(
+                f"expected dim of at most {self.train_examples}, the number of training images, got {max(self.dim)}"
+            )
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
 
 def _hybrids(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    x, y = bench.train_images(parameters.train_examples), bench.dataset.y_train[: parameters.train_examples]
+    x, y = bench.train_images(parameters.train_examples)
     for tap in models.places(one.spec.arch):
         train = metrics.features(one.model, x, tap).cpu()
         test = metrics.features(one.model, bench.x, tap).cpu()

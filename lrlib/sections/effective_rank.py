@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lrlib import data, linalg, metrics, models
+from lrlib import linalg, metrics, models
 from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
@@ -25,6 +25,12 @@ class Parameters(Base):
     part: str = parameter(
         "images whose representations are taken", expected="train or test", check=("train", "test").__contains__
     )
+
+    def __post_init__(self) -> None:
+        if self.part == "test" and self.examples < self.directions:
+            raise ValueError(
+                f"expected examples to be at least {self.directions}, the number of directions, got {self.examples}"
+            )
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
@@ -54,13 +60,17 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
     """
     networks = specs(parameters)
     bench = Bench("effective_rank", parameters, device=device, dataset=networks[0].dataset, progress=progress)
-    x = bench.x if parameters.part == "test" else data.as_float(bench.dataset.x_train.to(bench.device))
+    x = bench.x if parameters.part == "test" else bench.train_images()[0]
     for spec in networks:
         model = bench.trained(spec).model
         correct = metrics.correct(model, bench.x, bench.y).cpu().numpy()
         bench.run.add_accuracy("figure2a", "accuracy", correct, **keys(spec), tap="", k=0)
         for tap in models.places(spec.arch):
             ratios = linalg.variance_ratios(linalg.singular_values(metrics.feature_batches(model, x, tap)))
+            if len(ratios) < parameters.directions:
+                raise ValueError(
+                    f"expected directions to be at most {len(ratios)} at {tap}, got {parameters.directions}"
+                )
             for k, ratio in enumerate(ratios[: parameters.directions].tolist(), start=1):
                 bench.run.add(ARTEFACTS[tap], "variance_ratio", ratio, n=len(x), **keys(spec), tap=tap, k=k)
     return bench.run.record()

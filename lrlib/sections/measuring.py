@@ -34,11 +34,8 @@ class Bench:
         self.progress = progress
         self.run = Run(page, parameters.preset, parameters.content(), str(self.device))
         self.dataset: Dataset = data.load(dataset)
-        n = parameters.examples
-        if n > len(self.dataset.x_test):
-            raise ValueError(f"expected examples of at most {len(self.dataset.x_test)}, the test set's, got {n}")
-        self.x: Tensor = data.as_float(self.dataset.x_test[:n].to(self.device))
-        self.y: Tensor = self.dataset.y_test[:n].to(self.device)
+        parameters.fit(self.dataset)
+        self.x, self.y = self.test_images(parameters.examples)
 
     def trained(self, spec: Spec) -> Trained:
         """A model, trained if it isn't there, and noted in the run."""
@@ -46,11 +43,16 @@ class Bench:
         self.run.used(found)
         return found
 
-    def train_images(self, n: int) -> Tensor:
-        """The first ``n`` training images in [0, 1], on the device."""
-        if n > len(self.dataset.x_train):
-            raise ValueError(f"expected at most {len(self.dataset.x_train)} training images, the dataset's, got {n}")
-        return data.as_float(self.dataset.x_train[:n].to(self.device))
+    def test_images(self, n: int) -> tuple[Tensor, Tensor]:
+        """The first ``n`` test images in [0, 1] and their labels, on the device."""
+        return self._first(n, self.dataset.x_test, self.dataset.y_test)
+
+    def train_images(self, n: int | None = None) -> tuple[Tensor, Tensor]:
+        """The first ``n`` training images in [0, 1], or all of them, and their labels, on the device."""
+        return self._first(n, self.dataset.x_train, self.dataset.y_train)
+
+    def _first(self, n: int | None, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return data.as_float(x[:n].to(self.device)), y[:n].to(self.device)
 
     def generator(self, *key: int) -> torch.Generator:
         """A source of random numbers for one purpose, the same at every run."""

@@ -39,6 +39,7 @@ class Parameters(Base):
         "training images for the layer cushion, the first ones",
         expected="a whole number from 1 on",
         check=lambda v: v >= 1,
+        counts="train",
     )
 
     @classmethod
@@ -85,7 +86,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
 
 def _noise(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    for probability in [0.0, *parameters.probability]:
+    for probability in dict.fromkeys([0.0, *parameters.probability]):
         generator = bench.generator(one.spec.seed, round(1000 * probability))
         std = radius(parameters.std)
         noisy = metrics.random_pixel_noise(bench.x, probability, std=std, generator=generator)
@@ -114,7 +115,7 @@ def _propagation(bench: Bench, parameters: Parameters, one: Trained) -> None:
 
 
 def _cushion(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    x = bench.train_images(parameters.cushion_examples)
+    x, _ = bench.train_images(parameters.cushion_examples)
     about = keys(one.spec) | ({} if one.spec.epochs else {"variant": RANDOM})
     for tap in CUSHIONED:
         layer = one.model.get_submodule(tap)

@@ -6,20 +6,27 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from lrlib import presets
+from lrlib.data import Dataset
+
+# torch and scikit-learn both take such a seed.
+LARGEST_SEED = 2**32 - 1
 
 
-def parameter(help: str, *, expected: str, check: Callable[[Any], bool]) -> Any:
+def parameter(
+    help: str, *, expected: str, check: Callable[[Any], bool], counts: Literal["train", "test"] | None = None
+) -> Any:
     """A field of a page's parameters.
 
     Args:
         help: What it is, for the page and the command line.
         expected: What a good value is, for the message about a bad one.
         check: Whether a value of the right type is good; for a list, whether one of its members is.
+        counts: Which images it is a number of, so that it can be held to how many a dataset has.
     """
-    return field(metadata={"help": help, "expected": expected, "check": check})
+    return field(metadata={"help": help, "expected": expected, "check": check, "counts": counts})
 
 
 def radius(text: str) -> float:
@@ -37,7 +44,7 @@ def is_radius(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What every page takes; a page's own class adds to it and says the defaults in ``DEFAULTS``."""
+    """What every page takes; a page's own class adds to it and says the defaults in :meth:`defaults`."""
 
     preset: str = parameter(
         "chooses the default of every other parameter",
@@ -45,10 +52,15 @@ class Parameters:
         check=presets.PRESETS.__contains__,
     )
     seeds: list[int] = parameter(
-        "training seeds of each network", expected="whole numbers from 0 on", check=lambda v: v >= 0
+        "training seeds of each network",
+        expected=f"whole numbers from 0 to {LARGEST_SEED}",
+        check=lambda v: 0 <= v <= LARGEST_SEED,
     )
     examples: int = parameter(
-        "test images, the first ones of the test set", expected="a whole number from 1 on", check=lambda v: v >= 1
+        "test images, the first ones of the test set",
+        expected="a whole number from 1 on",
+        check=lambda v: v >= 1,
+        counts="test",
     )
 
     @classmethod
@@ -90,6 +102,31 @@ class Parameters:
         values = {name: _parsed(name, text, types[name]) if name in types else text for name, text in given.items()}
         return cls.of(values.pop("preset", "quick"), **values)
 
+    @classmethod
+    def one(cls, name: str, text: str) -> Any:
+        """The checked value of a single parameter from its text.
+
+        Raises:
+            ValueError: If the type or value is not as expected.
+        """
+        kind, metadata = cls.types()[name], {one.name: one.metadata for one in fields(cls)}
+        return _checked(name, _parsed(name, text, kind), kind, metadata[name])
+
+    def fit(self, dataset: Dataset) -> None:
+        """Hold the numbers of images to those that a dataset has.
+
+        Raises:
+            ValueError: If one is too large.
+        """
+        for one in fields(self):
+            part = one.metadata["counts"]
+            available = {"train": len(dataset.x_train), "test": len(dataset.x_test)}.get(part)
+            if available is not None and getattr(self, one.name) > available:
+                raise ValueError(
+                    f"expected {one.name} to be at most {available}, the {part} images of {dataset.name}, "
+                    f"got {getattr(self, one.name)}"
+                )
+
     def at_defaults(self) -> bool:
         """Whether these are the preset's own values, so that the result is the preset's record."""
         return self == type(self).of(self.preset)
@@ -115,31 +152,36 @@ class Parameters:
 
 def _parsed(name: str, text: str, kind: Any) -> Any:
     """A text as a value of that kind: ``0,1,2`` or ``[0, 1, 2]`` for a list."""
+    if get_origin(kind) is not list:
+        return _read(name, text, kind, kind)
+    if text.strip().startswith("["):
+        return _read(name, text, list, kind)
+    return [_read(name, part.strip(), get_args(kind)[0], kind) for part in text.split(",")]
+
+
+def _read(name: str, text: str, kind: Any, wanted: Any) -> Any:
+    """A text as JSON, unless a text is what is needed; the message about a bad one names the kind that is wanted."""
     if kind is str:
         return text
-    if get_origin(kind) is list:
-        member = get_args(kind)[0]
-        if not text.strip().startswith("["):
-            return [_parsed(name, part.strip(), member) for part in text.split(",")]
     try:
         return json.loads(text.lower() if kind is bool else text)
     except ValueError as error:
-        raise ValueError(f"expected {name} to be {_spelled(kind)}, got {text!r}") from error
+        raise ValueError(f"expected {name} to be {_spelled(wanted)}, got {_shown(text)}") from error
 
 
 def _checked(name: str, value: Any, kind: Any, about: Mapping[str, Any]) -> Any:
     many = get_origin(kind) is list
     member = get_args(kind)[0] if many else kind
     if many and (not isinstance(value, list | tuple) or not value):
-        raise ValueError(f"expected {name} to be {_spelled(kind)} that is not empty, got {value!r}")
+        raise ValueError(f"expected {name} to be {_spelled(kind)} that is not empty, got {_shown(value)}")
     values = list(value) if many else [value]
     for one in values:
         if not _is(one, member):
-            raise ValueError(f"expected {name} to be {_spelled(kind)}, got {value!r}")
+            raise ValueError(f"expected {name} to be {_spelled(kind)}, got {_shown(value)}")
         if not about["check"](one):
-            raise ValueError(f"expected {name} to be {about['expected']}, got {value!r}")
+            raise ValueError(f"expected {name} to be {about['expected']}, got {_shown(value)}")
     if many and len(set(values)) < len(values):
-        raise ValueError(f"expected {name} without repetitions, got {value!r}")
+        raise ValueError(f"expected {name} without repetitions, got {_shown(value)}")
     values = [float(one) if member is float else one for one in values]
     return values if many else values[0]
 
@@ -148,6 +190,11 @@ def _is(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _shown(value: Any) -> str:
+    """A value as the command line takes it."""
+    return json.dumps(value, ensure_ascii=False, default=repr)
 
 
 def _spelled(kind: Any) -> str:

@@ -69,8 +69,10 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
 
 def _truncations(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    x, y = bench.train_images(len(bench.dataset.x_train)), bench.dataset.y_train.to(bench.device)
+    x, y = bench.train_images()
     right = metrics.correct(one.model, bench.x, bench.y).nonzero().flatten()[: parameters.adversaries]
+    if not len(right):
+        raise ValueError(f"expected {one.spec.name} to have some of {len(bench.x)} test images right, got none")
     x_adv, y_adv = attacks.deepfool(one.model, bench.x[right]), bench.y[right]
     sets = dict(zip(METRICS, ((x, y), (bench.x, bench.y), (x_adv, y_adv)), strict=True))
     for scale in parameters.scale:

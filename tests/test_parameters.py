@@ -1,0 +1,187 @@
+"""Parameters of the pages: names, types, ranges, texts."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrlib import presets, sections
+from lrlib.sections.parameters import Parameters, is_radius, parameter
+
+
+@dataclass(frozen=True)
+class Example(Parameters):
+    """One parameter of each type."""
+
+    count: int = parameter("a count", expected="a whole number from 1 to 9", check=lambda v: 1 <= v <= 9)
+    share: float = parameter("a share", expected="a number in [0, 1]", check=lambda v: 0 <= v <= 1)
+    shares: list[float] = parameter("shares", expected="numbers in [0, 1]", check=lambda v: 0 <= v <= 1)
+    eps: list[str] = parameter("radii", expected="radii in (0, 1] such as 8/255", check=is_radius)
+    flag: bool = parameter("a flag", expected="true or false", check=lambda v: True)
+
+    @classmethod
+    def defaults(cls, preset: str) -> dict[str, Any]:
+        count = {"quick": 1, "small": 2, "paper": 3}[preset]
+        rest = {"seeds": [0], "examples": 10, "share": 0.5, "shares": [0.0, 1.0], "eps": ["8/255"], "flag": False}
+        return {"count": count, **rest}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("seeds", "0,1", [0, 1]),
+        ("seeds", "[0, 1]", [0, 1]),
+        ("seeds", " 0 , 1 ", [0, 1]),
+        ("seeds", "7", [7]),
+        ("count", "3", 3),
+        ("share", "0.25", 0.25),
+        ("share", "1e-3", 0.001),
+        ("share", "1", 1.0),
+        ("shares", "0,0.5,1", [0.0, 0.5, 1.0]),
+        ("shares", "[0.5]", [0.5]),
+        ("eps", "8/255", ["8/255"]),
+        ("eps", "8/255, 0.1", ["8/255", "0.1"]),
+        ("eps", '["8/255", "16/255"]', ["8/255", "16/255"]),
+        ("flag", "true", True),
+        ("flag", "True", True),
+        ("flag", "false", False),
+    ],
+)
+def test_a_text_becomes_a_value_of_the_parameters_type(name, text, value):
+    found = getattr(Example.parse({name: text}), name)
+    assert found == value and type(found) is type(value)
+    if isinstance(value, list):
+        assert [type(one) for one in found] == [type(one) for one in value]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("seeds", "a", 'expected seeds to be a list of whole numbers, got "a"'),
+        ("seeds", "0,x", 'expected seeds to be a list of whole numbers, got "x"'),
+        ("seeds", "", 'expected seeds to be a list of whole numbers, got ""'),
+        ("seeds", "[]", "expected seeds to be a list of whole numbers that is not empty, got []"),
+        ("seeds", "[0", 'expected seeds to be a list of whole numbers, got "[0"'),
+        ("seeds", "[[0]]", "expected seeds to be a list of whole numbers, got [[0]]"),
+        ("seeds", "0.5", "expected seeds to be a list of whole numbers, got [0.5]"),
+        ("seeds", "true", "expected seeds to be a list of whole numbers, got [true]"),
+        ("seeds", "0,0", "expected seeds without repetitions, got [0, 0]"),
+        ("seeds", "-1", "expected seeds to be whole numbers from 0 to 4294967295, got [-1]"),
+        ("seeds", "4294967296", "expected seeds to be whole numbers from 0 to 4294967295, got [4294967296]"),
+        ("count", "true", "expected count to be a whole number, got true"),
+        ("count", "1.0", "expected count to be a whole number, got 1.0"),
+        ("count", "NaN", "expected count to be a whole number, got NaN"),
+        ("count", "1,2", 'expected count to be a whole number, got "1,2"'),
+        ("count", "10", "expected count to be a whole number from 1 to 9, got 10"),
+        ("count", "null", None),
+        ("share", "NaN", "expected share to be a number in [0, 1], got NaN"),
+        ("share", "Infinity", "expected share to be a number in [0, 1], got Infinity"),
+        ("share", "1e999", "expected share to be a number in [0, 1], got Infinity"),
+        ("share", '"a"', 'expected share to be a number, got "a"'),
+        ("share", "true", "expected share to be a number, got true"),
+        ("shares", "0,-0.0", "expected shares without repetitions, got [0, -0.0]"),
+        ("shares", "0.5,2", "expected shares to be numbers in [0, 1], got [0.5, 2]"),
+        ("eps", "1/0", 'expected eps to be radii in (0, 1] such as 8/255, got ["1/0"]'),
+        ("eps", "8/255,NaN", 'expected eps to be radii in (0, 1] such as 8/255, got ["8/255", "NaN"]'),
+        ("eps", "[0.1]", "expected eps to be a list of texts, got [0.1]"),
+        ("flag", "yes", 'expected flag to be true or false, got "yes"'),
+        ("flag", "1", "expected flag to be true or false, got 1"),
+        ("preset", "huge", "expected a preset among quick, small, paper, got 'huge'"),
+        (
+            "seed",
+            "0",
+            "expected parameters among preset, seeds, examples, count, share, shares, eps, flag, got seed",
+        ),
+    ],
+)
+def test_a_bad_text_is_refused_with_what_was_expected_and_what_came(name, text, fault):
+    if fault is None:  # JSON's null is no value: the default stays
+        assert Example.parse({name: text}) == Example.of("quick")
+        return
+    with pytest.raises(ValueError) as refused:
+        Example.parse({name: text})
+    assert str(refused.value) == fault
+
+
+@pytest.mark.parametrize("value", ["0", 0, {0}, {"a": 1}, [None]])
+def test_a_value_that_is_no_list_is_refused_for_one(value):
+    with pytest.raises(ValueError, match=r"^expected seeds to be a list of whole numbers( that is not empty)?, got "):
+        Example.of("quick", seeds=value)
+
+
+def test_a_tuple_counts_as_a_list():
+    assert Example.of("quick", seeds=(1, 2)).seeds == [1, 2]
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True))
+def test_a_list_of_whole_numbers_reads_the_same_both_ways(seeds):
+    assert Example.parse({"seeds": ",".join(map(str, seeds))}).seeds == Example.parse({"seeds": str(seeds)}).seeds
+
+
+def test_none_is_the_presets_default():
+    assert Example.of("small", count=None) == Example.of("small")
+    assert Example.of("small").count == 2 and Example.of("small", count=5).count == 5
+    assert Example.parse({"preset": "paper"}).count == 3
+
+
+def test_only_the_presets_own_values_are_at_its_defaults():
+    assert Example.of("quick").at_defaults() and Example.of("small").at_defaults()
+    assert Example.of("quick", count=1, shares=[0, 1]).at_defaults()
+    assert not Example.of("quick", count=2).at_defaults()
+
+
+def test_one_parameter_can_be_read_alone():
+    assert Parameters.one("seeds", "3,4") == [3, 4]
+    with pytest.raises(ValueError, match=r"^expected seeds to be whole numbers from 0 to 4294967295, got \[-1\]$"):
+        Parameters.one("seeds", "-1")
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("preset", list(presets.PRESETS))
+def test_a_pages_defaults_pass_their_own_checks(page, preset):
+    cls = sections.get(page).Parameters
+    parameters = cls.of(preset)
+    assert parameters.preset == preset and parameters.at_defaults()
+    assert cls.of(**parameters.content()) == parameters
+    assert {"preset", *cls.defaults(preset)} == {one.name for one in fields(cls)}
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_defaults_of_one_caller_are_not_those_of_another(page):
+    cls = sections.get(page).Parameters
+    cls.of("quick").seeds.append(99)
+    assert 99 not in cls.of("quick").seeds
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_the_table_shows_every_parameter_with_its_meaning(page):
+    cls = sections.get(page).Parameters
+    table = cls.of("quick", seeds=[7]).table()
+    assert [row["parameter"] for row in table] == [one.name for one in fields(cls)]
+    assert all(row["meaning"] and row["type"] for row in table)
+    seeds = next(row for row in table if row["parameter"] == "seeds")
+    assert seeds["value"] == "[7]" and seeds["default at quick"] != "[7]"
+
+
+@pytest.mark.parametrize(
+    ("page", "given", "fault"),
+    [
+        ("effective_rank", {"examples": 5}, "expected examples to be at least 20, the number of directions, got 5"),
+        ("compression", {"train_examples": 19}, "expected dim of at most 19, the number of training images, got 20"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(page, given, fault):
+    with pytest.raises(ValueError, match=f"^{fault}$"):
+        sections.get(page).Parameters.of("quick", **given)
+
+
+@pytest.mark.parametrize("text", ["0", "-8/255", "256/255", "nan", "inf", "eight", "", "8/0", "1/2/3"])
+def test_what_is_no_radius(text):
+    assert not is_radius(text)
+
+
+@pytest.mark.parametrize("text", ["8/255", "1", "255/255", "0.03", "1e-3", " 8 / 255 "])
+def test_what_is_a_radius(text):
+    assert is_radius(text)

@@ -1,0 +1,196 @@
+"""Figures draw the rows' numbers."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from lrlib import plots, results
+from lrlib.packing import pack_image
+
+VARIANTS = ("N-LR", "1-LR", "2-LR")
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def points(line):
+    return [(pytest.approx(x), pytest.approx(y)) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+
+
+@pytest.fixture
+def table1(row, record_of):
+    rows = [
+        row(
+            "table1",
+            "adversarial_accuracy",
+            0.5 - 0.01 * k + 0.1 * i + 0.02 * seed,
+            variant=variant,
+            seed=seed,
+            setting=setting,
+            attack="pgd",
+            eps=eps,
+            steps=steps,
+        )
+        for setting in ("black_box", "white_box")
+        for steps in (20, 7)
+        for k, eps in enumerate(("16/255", "0.04", "8/510"))
+        for i, variant in enumerate(VARIANTS)
+        for seed in (0, 1)
+        if (setting, variant) != ("black_box", "N-LR")
+    ]
+    return record_of(rows)
+
+
+def test_a_panel_for_each_setting_and_number_of_steps_white_box_first(table1):
+    axes = plots.attacked(table1).axes
+    assert [ax.get_title() for ax in axes] == [
+        "white box, 7 steps",
+        "white box, 20 steps",
+        "black box, 7 steps",
+        "black box, 20 steps",
+    ]
+    assert set(lines(axes[0])) == set(VARIANTS) and set(lines(axes[2])) == {"1-LR", "2-LR"}
+
+
+def test_radii_are_drawn_in_255ths_however_they_are_written(table1):
+    line = lines(plots.attacked(table1).axes[0])["1-LR"]
+    assert points(line) == [(4, 0.59), (255 * 0.04, 0.60), (16, 0.61)]
+
+
+def test_bands_are_the_interval_over_seeds(row, record_of):
+    values = {0: 0.4, 1: 0.5, 2: 0.6}
+    rows = [row("table4", "noise_accuracy", v, seed=s, probability=p) for s, v in values.items() for p in (0.4, 1.0)]
+    (ax,) = plots.noise(record_of(rows)).axes
+    assert points(lines(ax)["N-LR"]) == [(0.4, 0.5), (1.0, 0.5)]
+    (band,) = ax.collections
+    vertices = band.get_paths()[0].vertices
+    half = 0.95 * np.sqrt(2 / 0.0975) * 0.1 / np.sqrt(3)  # Student's quantile for 2 degrees of freedom, closed form
+    assert (vertices[:, 1].min(), vertices[:, 1].max()) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+
+
+def test_variance_ratios_are_drawn_artefact_by_artefact(row, record_of):
+    rows = [
+        row(artefact, "variance_ratio", 0.1 * k * (1 if artefact == "figure2a" else 0.5), variant=variant, k=k)
+        for artefact in ("figure2a", "figure2b")
+        for variant in VARIANTS
+        for k in (1, 2, 3)
+    ] + [row("figure2a", "accuracy", 0.9, variant=variant, k=0) for variant in VARIANTS]
+    figure = plots.variance_ratio(record_of(rows), [("figure2a", "left"), ("figure2b", "right")])
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("left", "right")
+    assert points(lines(left)["2-LR"]) == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert points(lines(right)["2-LR"]) == [(1, 0.05), (2, 0.1), (3, 0.15)]
+
+
+def test_propagation_is_drawn_against_the_change_of_the_input(row, record_of):
+    rows = [
+        row(
+            "figure4b", metric, value * (1 + seed), seed=seed, eps=eps, tap="avgpool", setting="white_box", attack="pgd"
+        )
+        for seed in (0, 1)
+        for eps, ratios in {"8/255": (0.2, 0.4), "2/255": (0.02, 0.1)}.items()
+        for metric, value in zip(("input_ratio", "representation_ratio"), ratios, strict=True)
+    ]
+    (ax,) = plots.propagation(record_of(rows)).axes
+    assert points(lines(ax)["N-LR"]) == [(0.03, 0.15), (0.3, 0.6)]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_the_cushion_is_drawn_as_a_distribution_with_the_random_network(row, record_of):
+    rows = [
+        row("figure4c", "layer_cushion", 0.2 * q + 0.1 * seed, variant=variant, seed=seed, tap=tap, quantile=q)
+        for variant in (*VARIANTS, "random")
+        for tap in ("layer3.1.conv2", "fc")
+        for q in (0.0, 0.5, 1.0)
+        for seed in (0, 1)
+    ]
+    axes = plots.cushion(record_of(rows)).axes
+    assert [ax.get_title() for ax in axes] == ["layer3.1.conv2", "fc"]
+    assert points(lines(axes[1])["random"]) == [(0.05, 0.0), (0.15, 0.5), (0.25, 1.0)]
+
+
+def test_compression_is_drawn_against_the_dimensions(row, record_of):
+    rows = [row("table5a", "max_margin_accuracy", d / 256, variant="1-LR", tap="avgpool", dim=d) for d in (128, 5)]
+    (ax,) = plots.compression(record_of(rows), [("table5a", "(a)")]).axes
+    assert points(lines(ax)["1-LR"]) == [(5, 5 / 256), (128, 0.5)]
+
+
+def test_truncation_draws_one_scale_with_a_panel_for_each_classifier(row, record_of):
+    rows = [
+        row("report_figure7", metric, scale / 10 + fraction / 2, scale=scale, fraction=fraction) | {"arch": arch}
+        for arch in ("1L", "LRL")
+        for scale in (0.1, 0.0)
+        for fraction in (0.0, 1.0)
+        for metric in ("train_accuracy", "test_accuracy", "adversarial_accuracy")
+    ]
+    axes = plots.truncation(record_of(rows), scale=0.1).axes
+    assert [ax.get_title() for ax in axes] == ["1L", "LRL"]
+    assert set(lines(axes[0])) == {"train", "test", "adversarial"}
+    assert points(lines(axes[1])["adversarial"]) == [(0, 0.01), (1, 0.51)]
+
+
+def test_the_gallery_shows_original_and_changed_image_with_their_predictions(row, record_of):
+    original, changed = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
+    rows = [
+        row("figure10", "rho", 0.25, variant=variant, example=example, label=3, predicted=3, predicted_adv=8)
+        | {"image": pack_image(original), "image_adv": pack_image(changed)}
+        for variant in ("N-LR", "1-LR")
+        for example in (0, 1)
+    ]
+    axes = np.array(plots.gallery(record_of(rows)).axes).reshape(4, 2)
+    assert [ax.get_title() for ax in axes[:2, 0]] == ["3", "8, ρ 0.25"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == [
+        "N-LR\noriginal",
+        "N-LR\nDeepFool",
+        "1-LR\noriginal",
+        "1-LR\nDeepFool",
+    ]
+    assert (axes[2, 1].get_images()[0].get_array() == 0).all()
+    assert (axes[3, 1].get_images()[0].get_array() == 255).all()
+
+
+def test_a_variant_has_one_colour_and_one_marker_in_every_figure(table1, row, record_of):
+    noise = [row("table4", "noise_accuracy", 0.5, variant=v, probability=p) for v in VARIANTS for p in (0.4, 1.0)]
+    for figure in (plots.attacked(table1), plots.noise(record_of(noise))):
+        for ax in figure.axes:
+            for name, line in lines(ax).items():
+                assert to_hex(line.get_color()) == to_hex(plots.COLOURS[name])
+                assert line.get_marker() == plots.MARKERS[name]
+    assert len({to_hex(colour) for colour in plots.COLOURS.values()}) == len(plots.COLOURS)
+    assert len(set(plots.MARKERS.values())) == len(plots.MARKERS)
+
+
+def test_every_figure_says_preset_dataset_and_number_of_seeds(table1):
+    assert plots.attacked(table1)._supxlabel.get_text() == (
+        "preset quick · digits · 2 seeds · bands: 95 % interval over seeds"
+    )
+
+
+def test_only_the_outermost_panel_has_a_label_and_a_legend(table1):
+    first, *others = plots.attacked(table1).axes
+    assert first.get_ylabel() == "accuracy" and first.get_legend() is not None
+    assert all(ax.get_ylabel() == "" and ax.get_legend() is None for ax in others)
+
+
+def test_a_single_seed_is_drawn_without_a_band(row, record_of):
+    rows = [row("table4", "noise_accuracy", 0.5, probability=p) for p in (0.4, 1.0)]
+    (ax,) = plots.noise(record_of(rows)).axes
+    assert points(lines(ax)["N-LR"]) == [(0.4, 0.5), (1.0, 0.5)]
+    assert not any(band.get_paths() for band in ax.collections)
+    assert ax.figure._supxlabel.get_text() == "preset quick · digits · 1 seed"
+
+
+def test_the_committed_records_are_drawn_without_a_warning():
+    load = {page: results.load(results.path(page, "quick")) for page in ("adversarial", "noise_stability")}
+    for figure in (
+        plots.attacked(load["adversarial"]),
+        plots.gallery(load["adversarial"]),
+        plots.noise(load["noise_stability"]),
+        plots.propagation(load["noise_stability"]),
+        plots.cushion(load["noise_stability"]),
+    ):
+        figure.canvas.draw()
+        plt.close(figure)

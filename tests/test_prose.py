@@ -1,0 +1,245 @@
+"""The book's sentences say what the rows say."""
+
+import re
+
+import pytest
+
+from lrlib import paper, results, sections
+from lrlib.prose import adversarial, compression, effective_rank, noise_stability, svd_truncation
+from lrlib.prose.format import compare, percent, spread
+
+PROSE = {module.__name__.rpartition(".")[2]: module for module in (adversarial, compression, effective_rank)} | {
+    module.__name__.rpartition(".")[2]: module for module in (noise_stability, svd_truncation)
+}
+VARIANTS = ("N-LR", "1-LR", "2-LR")
+
+
+@pytest.fixture
+def frame(row, record_of):
+    def make(values):
+        rows = [
+            row("figure2a", "accuracy", value, variant=variant, seed=seed)
+            for variant, own in values.items()
+            for seed, value in enumerate(own)
+        ]
+        return record_of(rows).frame()
+
+    return make
+
+
+def test_a_mean_has_its_interval_and_number_of_seeds(frame):
+    # Half of Student's interval of two values is tan(0.475 pi) times half their distance.
+    assert spread(frame({"N-LR": [0.50, 0.52]}), "N-LR") == "51.0 % (±12.7, 2 seeds)"
+    assert spread(frame({"N-LR": [0.987654]}), "N-LR", digits=2) == "98.77 % (one seed)"
+    assert percent(0.5, 0) == "50 %"
+
+
+@pytest.mark.parametrize(("ours", "above"), [([0.6, 0.7], 2), ([0.6, 0.5], 1), ([0.5, 0.6], 0)])
+def test_seeds_are_compared_pair_by_pair_and_a_tie_is_not_above(frame, ours, above):
+    rows = frame({"N-LR": [0.5, 0.6], "1-LR": ours})
+    assert compare(rows, "1-LR", "N-LR") == f"The ratio of 1-LR is above that of N-LR in {above} of 2 seeds."
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_every_page_has_a_claim_that_cites_the_papers_numbers(page):
+    claim = PROSE[page].claim()
+    assert re.search(r"section \d|Section \d", claim) and claim.endswith(".")
+
+
+def test_claims_quote_the_printed_cells():
+    cell = paper.printed("table4", arch="resnet18", variant="2-LR", probability=0.6)
+    assert f"2-LR {cell} %" in noise_stability.claim()
+    large = {"dataset": "cifar10", "arch": "resnet50", "setting": "white_box", "eps": "16/255", "steps": 20}
+    for variant in ("N-LR", "1-LR"):
+        assert f"keeps {paper.printed('table1', variant=variant, **large)} %" in adversarial.claim()
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_the_committed_records_are_put_into_whole_sentences(page):
+    for sentence in PROSE[page].findings(results.load(results.path(page, "quick"))):
+        assert sentence.startswith("**") and sentence.endswith(".")
+        assert "nan" not in sentence and "  " not in sentence
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_a_single_seed_makes_sentences_too(page, measured):
+    record = measured[page]
+    rows = [row for row in record.rows if row["seed"] == 0]
+    sentences = PROSE[page].findings(results.Record(page, "quick", record.runs, rows))
+    assert sentences and not any("nan" in sentence for sentence in sentences)
+
+
+# Effective rank
+
+
+@pytest.fixture
+def ranks(row, record_of):
+    def make(one, none, accuracy):
+        ratios = {"N-LR": none, "1-LR": one, "2-LR": [0.7, 0.7]}
+        rows = [
+            row(artefact, "variance_ratio", value, variant=variant, seed=seed, k=k)
+            for artefact in ("figure2a", "figure2b")
+            for variant, own in ratios.items()
+            for seed, value in enumerate(own)
+            for k in (9, 10)
+        ]
+        rows += [
+            row("figure2a", "accuracy", value, variant=variant, seed=seed, k=0)
+            for variant, own in {"N-LR": [0.9, 0.9], "1-LR": accuracy, "2-LR": [0.8, 0.8]}.items()
+            for seed, value in enumerate(own)
+        ]
+        return effective_rank.findings(record_of(rows, page="effective_rank"))
+
+    return make
+
+
+def test_the_effective_rank_is_told_with_the_rows_numbers(ranks):
+    last, early, accuracy = ranks([0.95, 0.95], [0.6, 0.6], [0.9, 0.895])
+    assert "60.0 % (±0.0, 2 seeds) of the energy in N-LR, 95.0 % (±0.0, 2 seeds) in 1-LR and 70.0 %" in last
+    assert last.endswith("The ratio of 1-LR is above that of N-LR in 2 of 2 seeds.")
+    assert early.endswith("The ratio of 2-LR is above that of N-LR in 2 of 2 seeds.")
+    assert accuracy.endswith("1-LR is not lower than N-LR by more than one point in 2 of 2 seeds.")
+
+
+def test_the_effective_rank_is_told_the_other_way_round_when_the_rows_are(ranks):
+    last, _, accuracy = ranks([0.5, 0.5], [0.6, 0.6], [0.9, 0.88])
+    assert last.endswith("The ratio of 1-LR is above that of N-LR in 0 of 2 seeds.")
+    assert accuracy.endswith("1-LR is not lower than N-LR by more than one point in 1 of 2 seeds.")
+
+
+# Adversarial robustness
+
+
+@pytest.fixture
+def attacked(row, record_of):
+    def make(white, black, *, steps=(7, 20), eps=("8/255", "16/255"), random_start=True, step_size="1/255"):
+        rows = [
+            row("table1", "adversarial_accuracy", value, variant=variant, setting=setting, eps=one, steps=n)
+            for setting, values in (("white_box", white), ("black_box", black))
+            for variant, value in values.items()
+            for one in eps
+            for n in steps
+        ]
+        rows += [row("table3", "rho", 0.1 * (i + 1), variant=v, attack="deepfool") for i, v in enumerate(VARIANTS)]
+        rows += [row("table3", "success_rate", 0.99, variant=v, attack="deepfool") for v in VARIANTS]
+        settings = {"random_start": random_start, "step_size": step_size, "steps": list(steps), "eps": list(eps)}
+        return adversarial.findings(record_of(rows, **settings))
+
+    return make
+
+
+def test_attacks_are_told_with_the_rows_numbers(attacked):
+    white, black, deepfool = attacked({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, {"1-LR": 0.6, "2-LR": 0.5})
+    assert "PGD with 20 steps at 16/255: 10.0 % (one seed) of N-LR's answers" in white
+    assert "of 1-LR is above that of N-LR in 1 of 1 seeds" in white
+    assert "of 2-LR is above that of N-LR in 0 of 1 seeds" in white
+    assert "60.0 % (one seed) for 1-LR and 50.0 % (one seed) for 2-LR" in black
+    assert "ρ = 0.100 of its norm for N-LR, 0.200 for 1-LR and 0.300 for 2-LR" in deepfool and "99.0 %" in deepfool
+
+
+@pytest.mark.parametrize(
+    ("black", "said"),
+    [
+        ({"1-LR": 0.6, "2-LR": 0.5}, "as it should be without masked gradients"),
+        ({"1-LR": 0.1, "2-LR": 0.5}, "For 1-LR the transferred attack is the stronger one"),
+        ({"1-LR": 0.1, "2-LR": 0.01}, "For 1-LR and 2-LR the transferred attack is the stronger one"),
+    ],
+)
+def test_a_transferred_attack_that_beats_the_white_box_is_said_to_mask_gradients(attacked, black, said):
+    _, sentence, *_ = attacked({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, black)
+    assert said in sentence
+
+
+def test_steps_too_short_for_the_radii_are_said_to_be(attacked):
+    accuracies = ({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, {"1-LR": 0.6, "2-LR": 0.5})
+    short = [line for line in attacked(*accuracies, random_start=False) if line.startswith("**Too few steps")]
+    assert len(short) == 1 and "reach no further than 7 x 1/255" in short[0] and "8/255, 16/255" in short[0]
+    for enough in ({"random_start": True}, {"random_start": False, "step_size": "4/255"}):
+        assert not [line for line in attacked(*accuracies, **enough) if line.startswith("**Too few steps")]
+
+
+# Noise stability
+
+
+@pytest.fixture
+def noisy(row, record_of):
+    def make(noise, reach):
+        rows = [
+            row("table4", "noise_accuracy", value if p else 0.99, variant=variant, probability=p)
+            for variant, value in noise.items()
+            for p in (0.0, 1.0)
+        ]
+        rows += [
+            row("figure4b", metric, value, variant=variant, eps=eps)
+            for variant, factor in reach.items()
+            for eps, size in (("2/255", 0.01), ("8/255", 0.1))
+            for metric, value in (("input_ratio", size), ("representation_ratio", factor * size))
+        ]
+        rows += [
+            row("figure4c", "layer_cushion", 0.25 * q, variant=variant, tap="fc", quantile=q)
+            for variant in (*VARIANTS, "random")
+            for q in (0.0, 0.5, 1.0)
+        ]
+        return noise_stability.findings(record_of(rows, page="noise_stability"))
+
+    return make
+
+
+def test_noise_is_told_with_the_rows_numbers(noisy):
+    noise, reach, cushion = noisy({"N-LR": 0.3, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 3.0, "1-LR": 2.0, "2-LR": 1.5})
+    assert "p = 1: 30.0 % (one seed) for N-LR, 40.0 % (one seed) for 1-LR, 50.0 % (one seed) for 2-LR" in noise
+    assert noise.endswith("The accuracy of 1-LR is above that of N-LR in 1 of 1 seeds.")
+    assert "at 8/255" in reach and "3.00 times that of the input in N-LR, 2.00 times" in reach
+    assert reach.endswith("The factor of 1-LR is above that of N-LR in 0 of 1 seeds.")
+    assert "fc: N-LR 0.125, 1-LR 0.125, 2-LR 0.125, random 0.125" in cushion
+
+
+def test_noise_is_told_the_other_way_round_when_the_rows_are(noisy):
+    noise, reach, _ = noisy({"N-LR": 0.5, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 1.0, "1-LR": 2.0, "2-LR": 1.5})
+    assert noise.endswith("in 0 of 1 seeds.") and reach.endswith("in 1 of 1 seeds.")
+
+
+# Compression
+
+
+@pytest.fixture
+def compressed(row, record_of):
+    def make(ours):
+        rows = [
+            row(artefact, "max_margin_accuracy", accuracy, variant=variant, tap=tap, dim=dim)
+            for artefact, tap in (("table5a", "avgpool"), ("table5b", "layer3"))
+            for variant, few in {"N-LR": 0.6, "1-LR": ours, "2-LR": ours}.items()
+            for dim, accuracy in ((128, 0.9), (20, 0.8), (5, few))
+        ]
+        return compression.findings(record_of(rows, page="compression"))
+
+    return make
+
+
+@pytest.mark.parametrize(("ours", "above"), [(0.7, 1), (0.5, 0)])
+def test_compression_is_told_with_the_rows_numbers(compressed, ours, above):
+    for sentence, variant in zip(compressed(ours), ("1-LR", "2-LR"), strict=True):
+        assert "all 128 dimensions give 90.0 % (one seed)" in sentence
+        assert f"5 dimensions give {100 * ours:.1f} % (one seed) and 60.0 % (one seed)" in sentence
+        assert sentence.endswith(f"of {variant} is above that of N-LR in {above} of 1 seeds.")
+
+
+# SVD truncation
+
+
+def test_truncation_is_told_at_the_best_fraction_of_the_first_scale(row, record_of):
+    curves = {
+        "test_accuracy": {0.0: 0.95, 0.5: 0.9, 1.0: 0.1},
+        "adversarial_accuracy": {0.0: 0.0, 0.5: 0.7, 1.0: 0.2},
+    }
+    rows = [
+        row("report_figure7", metric, value, scale=scale, fraction=fraction) | {"arch": "1L"}
+        for scale in (0.1, 0.0)
+        for metric, curve in curves.items()
+        for fraction, value in (curve if scale else dict.fromkeys(curve, 0.33)).items()
+    ]
+    (sentence,) = svd_truncation.findings(record_of(rows, page="svd_truncation"))
+    assert sentence == (
+        "**1L**, lowest singular values times 0.1: with 0 % of them scaled the accuracy on its own adversaries is "
+        "0.0 %; it is highest, 70.0 %, with 50 % scaled, where the test accuracy has gone from 95.0 % to 90.0 %."
+    )

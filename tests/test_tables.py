@@ -1,0 +1,187 @@
+"""The book's tables: the paper's printed numbers and ours in the right cells."""
+
+import pandas as pd
+import pytest
+
+from lrlib import paper, results, sections, tables
+from lrlib.results import RecordError
+
+
+@pytest.fixture
+def table1(row, record_of):
+    """Table 1 made by hand: N-LR and 1-LR at one radius of the paper and one of ours, two seeds."""
+
+    def make(first, second, **about):
+        rows = []
+        for seed, value in ((0, first), (1, second)):
+            for variant, shift in (("N-LR", 0.0), ("1-LR", 0.1)):
+                for eps in ("8/255", "12/255"):
+                    keys = {"setting": "white_box", "attack": "pgd", "eps": eps, "steps": 7}
+                    rows.append(
+                        row("table1", "adversarial_accuracy", value + shift, variant=variant, seed=seed, **keys)
+                    )
+                clean = {"setting": "white_box", "attack": "", "eps": "", "steps": None}
+                rows.append(row("table1", "accuracy", 0.9 + shift, variant=variant, seed=seed, **clean))
+        return record_of(rows, **about)
+
+    return make
+
+
+WHERE = {"dataset": "cifar10", "arch": "resnet18"}
+KEYS = ["setting", "eps", "steps"]
+
+
+def test_the_papers_number_and_ours_stand_in_the_cell_of_their_keys(table1):
+    table = tables.beside_paper("table1", {"ours": table1(0.2, 0.4)}, metric="adversarial_accuracy", rows=KEYS, **WHERE)
+    cell = table.loc[("white_box", "8/255", 7)]
+    for variant in ("N-LR", "1-LR"):
+        keys = {"setting": "white_box", "eps": "8/255", "steps": 7}
+        assert cell[variant, "paper"].removesuffix(" ?") == paper.printed("table1", variant=variant, **WHERE, **keys)
+    # Half of Student's interval over 0.2 and 0.4: 12.706 standard errors of 0.1.
+    assert cell["N-LR", "ours"] == "30.0 ± 127.1" and cell["1-LR", "ours"] == "40.0 ± 127.1"
+
+
+def test_every_cell_of_the_paper_is_shown_and_marked_where_it_is_in_doubt(table1):
+    table = tables.beside_paper("table1", {"ours": table1(0.2, 0.4)}, metric="adversarial_accuracy", rows=KEYS, **WHERE)
+    cells = paper.table("table1")
+    cells = cells[(cells.metric == "adversarial_accuracy") & (cells.dataset == "cifar10") & (cells.arch == "resnet18")]
+    cells = cells[cells.variant.isin(["N-LR", "1-LR"])]
+    shown = 0
+    for cell in cells.itertuples():
+        mark = " ?" if cell.suspicious else ""
+        assert table.loc[(cell.setting, cell.eps, cell.steps), (cell.variant, "paper")] == f"{cell.printed}{mark}"
+        shown += 1
+    assert shown == (table.loc[:, (slice(None), "paper")] != "").sum().sum() > 0
+    doubtful = tables.beside_paper("table3", {"ours": table3(table1)}, metric="rho", rows=["attack", "setting"])
+    assert doubtful.loc[("deepfool", "white_box"), ("1-LR", "paper")] == "0.17 ?"
+
+
+def table3(table1):
+    record = table1(0.2, 0.4)
+    rows = [one | {"artefact": "table3", "metric": "rho", "attack": "deepfool"} for one in record.rows if one["steps"]]
+    record.rows[:] = [one for one in rows if one["eps"] == "8/255"]
+    return record
+
+
+def test_what_only_one_side_has_is_empty_on_the_other(table1):
+    table = tables.beside_paper("table1", {"ours": table1(0.2, 0.4)}, metric="adversarial_accuracy", rows=KEYS, **WHERE)
+    assert table.loc[("white_box", "12/255", 7), ("N-LR", "paper")] == ""
+    assert table.loc[("white_box", "12/255", 7), ("N-LR", "ours")] == "30.0 ± 127.1"
+    assert table.loc[("white_box", "16/255", 20), ("N-LR", "ours")] == ""
+    assert not table.isna().any(axis=None)
+
+
+def test_rows_stand_in_the_papers_order_and_columns_by_variant(table1):
+    records = {"a": table1(0.2, 0.4), "b": table1(0.3, 0.3)}
+    table = tables.beside_paper("table1", records, metric="adversarial_accuracy", rows=KEYS, **WHERE)
+    cells = paper.table("table1")
+    cells = cells[(cells.metric == "adversarial_accuracy") & (cells.dataset == "cifar10") & (cells.arch == "resnet18")]
+    order = list(dict.fromkeys(cells[KEYS].itertuples(index=False, name=None)))
+    assert table.index.to_list() == [*order, ("white_box", "12/255", 7)]
+    assert table.columns.to_list() == [(variant, who) for variant in ("N-LR", "1-LR") for who in ("paper", "a", "b")]
+
+
+def test_one_numeric_key_is_sorted_by_its_value(row, record_of):
+    rows = [row("table5b", "max_margin_accuracy", 0.5, variant="2-LR", tap="layer3", dim=dim) for dim in (128, 5)]
+    table = tables.beside_paper("table5b", {"ours": record_of(rows)}, metric="max_margin_accuracy", rows=["dim"])
+    assert table.index.is_monotonic_increasing and {5, 10, 20, 128, 16384} == set(table.index)
+
+
+def test_accuracies_are_percentages_and_other_numbers_are_not(table1):
+    table = tables.beside_paper("table3", {"ours": table3(table1)}, metric="rho", rows=["setting", "attack"])
+    assert table.loc[("white_box", "deepfool"), ("N-LR", "ours")] == "0.300 ± 1.271"
+
+
+def test_a_single_seed_has_no_interval(row, record_of):
+    record = record_of([row("figure2a", "accuracy", 0.9876), row("figure2a", "accuracy", 0.5, variant="1-LR")])
+    table = tables.accuracies({"ours": record}, "figure2a")
+    assert table.loc["N-LR", "ours"] == "98.8" and table.loc["1-LR", "ours"] == "50.0"
+    own = {"dataset": "cifar10", "arch": "resnet18", "setting": "white_box", "metric": "accuracy"}
+    assert table.loc["N-LR", "paper"] == paper.printed("table1", variant="N-LR", **own)
+    assert table.loc["2-LR", "ours"] == ""
+
+
+def test_records_of_other_presets_stand_beside_this_run(table1, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    run = table1(0.2, 0.4)
+    about = {"python": "3"}
+    for preset in ("quick", "small"):
+        other = results.Record("adversarial", preset, [run.runs[0] | about], run.rows)
+        other.save(results.path("adversarial", preset))
+    assert list(tables.beside_this_run(run)) == ["small record", "this run (quick)"]
+    assert tables.beside_this_run(run)["this run (quick)"] is run
+
+
+def test_a_record_without_the_artefact_is_named(table1):
+    with pytest.raises(RecordError, match=r"^expected rows of table4 in the quick record of adversarial, found none$"):
+        tables.beside_paper("table4", {"ours": table1(0.2, 0.4)}, metric="noise_accuracy", rows=["probability"])
+
+
+def test_truncations_are_percentages_at_every_few_fractions(row, record_of):
+    names = ("train_accuracy", "test_accuracy", "adversarial_accuracy")
+    rows = [
+        row("report_figure7", metric, fraction + 0.01 * i, seed=seed, scale=0.1, fraction=fraction)
+        for i, metric in enumerate(names)
+        for fraction in (0.0, 0.25, 0.5)
+        for seed in (0, 1)
+    ]
+    table = tables.truncations(record_of(rows), every=2)
+    assert list(table.columns) == list(names)
+    assert table.loc[("resnet18", 0.1, 0.5)].tolist() == ["50.0", "51.0", "52.0"]
+    assert table.index.get_level_values("fraction").tolist() == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_the_matrix_of_a_page_has_its_artefacts_with_their_notes(page):
+    table, whole = tables.matrix(page), paper.artefacts().set_index("artefact")
+    assert list(table.index) == whole.index[whole.page == page].tolist()
+    for artefact, line in table.iterrows():
+        assert line.title == whole.title[artefact]
+        for preset in ("quick", "small", "paper"):
+            assert line[preset].startswith(whole.loc[artefact, preset])
+            assert line[preset].endswith(whole.loc[artefact, f"{preset}_note"])
+
+
+def test_parameters_stand_with_value_default_and_meaning():
+    table = tables.parameters(sections.get("compression").Parameters.of("quick", seeds=[7]))
+    assert table.loc["seeds", ["value", "default at quick"]].tolist() == ["[7]", "[0, 1, 2]"]
+
+
+def test_the_origin_names_preset_seeds_device_and_commit(table1):
+    sentence = tables.origin(table1(0.2, 0.4))
+    for part in (
+        "`quick`",
+        "seeds 0, 1",
+        "100 test images",
+        "2 models",
+        "12 s",
+        "a processor",
+        "`0123456789`",
+        "2.11.0",
+    ):
+        assert part in sentence
+    dirty = table1(0.2, 0.4)
+    dirty.runs[0]["commit"] = "0123456789abcdef+"
+    assert "`0123456789+ changes`" in tables.origin(dirty)
+    dirty.runs[0]["commit"] = None
+    assert "no commit" in tables.origin(dirty)
+
+
+def test_findings_become_a_list():
+    assert tables.sentences(["One.", "Two."]) == "- One.\n- Two."
+
+
+@pytest.mark.parametrize("page", ["adversarial", "noise_stability", "compression"])
+def test_committed_records_make_tables_without_a_gap_on_our_side(page):
+    record = results.load(results.path(page, "quick"))
+    tasks = {
+        "adversarial": ("table1", "adversarial_accuracy", KEYS, WHERE),
+        "noise_stability": ("table4", "noise_accuracy", ["probability"], {"arch": "resnet18"}),
+        "compression": ("table5b", "max_margin_accuracy", ["dim"], {}),
+    }
+    artefact, metric, keys, where = tasks[page]
+    table = tables.beside_paper(artefact, {"ours": record}, metric=metric, rows=keys, **where)
+    ours = record.frame(artefact)
+    expected = len(ours[ours.metric == metric].groupby([*keys, "variant"]))
+    assert (table.xs("ours", axis=1, level=1) != "").sum().sum() == expected
+    assert isinstance(table, pd.DataFrame)
