@@ -18,7 +18,7 @@ from lrlib import data, presets, provenance, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters
-from lrlib.train import Spec
+from lrlib.specs import Spec
 
 _PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")

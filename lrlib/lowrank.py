@@ -1,13 +1,11 @@
 r"""The LR layer: a virtual layer that pulls the activations of a network into a low-dimensional affine subspace.
 
-A :class:`LowRank` holds ``W`` and ``b`` and computes the two losses of eq. 2. :func:`attach` puts such layers on named
-modules of any network, collects their losses during the forward pass and leaves prediction as it was.
+A :class:`LowRank` holds ``W`` and ``b`` and computes the two losses of eq. 2; :func:`lrlib.attach` puts such layers on
+named modules of a network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -222,105 +220,3 @@ class LowRank(nn.Module):
         members = self.members if self.projection == "ensemble" else 1
         args = (self.W, self.rank, self.columns, members, generator, self.smoothing)
         self.W.copy_(nystrom.ensemble_factors(*args, cut=cut).dense())
-
-
-class Attachment:
-    """LR layers on the named modules of a network; see :func:`attach`.
-
-    Attributes:
-        layers: The :class:`LowRank` of each tap.
-        losses: The unweighted losses of each tap in the last forward pass in training mode; of a module that a pass
-            calls more than once, those of the last call.
-    """
-
-    def __init__(self, model: nn.Module, layers: Mapping[str, LowRank], lambda_c: float, lambda_n: float) -> None:
-        if not layers:
-            raise ValueError("expected at least one LR layer, got none")
-        modules = dict(model.named_modules())
-        unknown = [tap for tap in layers if not tap or tap not in modules]
-        if unknown:
-            known = ", ".join(name for name in modules if name)
-            raise ValueError(f"expected taps among {known}, got {', '.join(map(repr, unknown))}")
-        self.layers = dict(layers)
-        self.lambda_c, self.lambda_n = lambda_c, lambda_n
-        self.losses: dict[str, Losses] = {}
-        self._model = model
-        self._handles = [modules[tap].register_forward_hook(self._collector(tap)) for tap in layers]
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        for layer in self.layers.values():
-            layer.to(device)
-
-    def _collector(self, tap: str) -> Callable[[nn.Module, object, object], None]:
-        def collect(module: nn.Module, args: object, output: object) -> None:
-            if not (self._model.training and torch.is_grad_enabled()):
-                return
-            if not isinstance(output, Tensor):
-                raise TypeError(f"expected {tap} to return a tensor, got {type(output).__name__}")
-            # A copy, for the next module may be a ReLU that overwrites what the losses still need.
-            self.losses[tap] = self.layers[tap](output.flatten(1).clone())
-
-        return collect
-
-    def loss(self) -> Tensor:
-        r"""The regularizer of the last forward pass: the sum over taps of lambda_c * projection + lambda_n * norm.
-
-        Raises:
-            RuntimeError: If some tap saw no forward pass in training mode since the last call of :meth:`step`.
-        """
-        silent = self.layers.keys() - self.losses.keys()
-        if silent:
-            raise RuntimeError(f"expected a forward pass in training mode first, got none through {', '.join(silent)}")
-        terms = [self.lambda_c * one.projection + self.lambda_n * one.norm for one in self.losses.values()]
-        return torch.stack(terms).sum()
-
-    def step(self) -> None:
-        """Step every layer, after the network's own optimizer: :meth:`LowRank.step`."""
-        for layer in self.layers.values():
-            layer.step()
-        self.losses.clear()
-
-    def detach(self) -> None:
-        """Take the layers off; the network is then exactly what it was."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        self.losses.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.detach()
-
-
-def attach(
-    model: nn.Module, layers: Mapping[str, LowRank], *, lambda_c: float = 1.0, lambda_n: float = 1.0
-) -> Attachment:
-    """Put LR layers on named modules of a network.
-
-    The layers are virtual: they see the modules' outputs, flattened to ``(n, m)``, in training mode only. The network's
-    outputs, parameters, state and speed at prediction stay those of the network without them.
-
-    Args:
-        model: Any network.
-        layers: A :class:`LowRank` for each tap, the dotted name of a module.
-        lambda_c: Weight of the projection losses, the paper's λ1, whose value it doesn't state.
-        lambda_n: Weight of the norm losses, the paper's λ2, likewise.
-
-    Returns:
-        The attachment, also a context manager that takes the layers off at the end.
-
-    Raises:
-        ValueError: If there is no layer, or the network has no module of that name.
-
-    Example:
-        >>> network = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
-        >>> lr = attach(network, {"1": LowRank(16, rank=2)}, lambda_c=1.0, lambda_n=1.0)
-        >>> optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-        >>> x, y = torch.rand(32, 4), torch.randint(3, (32,))
-        >>> loss = nn.functional.cross_entropy(network(x), y) + lr.loss()
-        >>> optimizer.zero_grad(); loss.backward(); optimizer.step(); lr.step()
-    """
-    return Attachment(model, layers, lambda_c, lambda_n)

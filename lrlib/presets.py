@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lrlib import models
-from lrlib.train import Regularizer, Spec
+from lrlib.specs import Regularizer, Spec
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ PRESETS = {
         report_dataset="digits",
         seeds=(0, 1, 2, 3, 4),
         network=_network("digits", width=16, epochs=20, batch_size=64, learning_rate=0.1),
-        lr=Regularizer(lambda_c=0.3, lambda_n=0.03, from_epoch=3),
+        lr=Regularizer(lambda_c=3.0, lambda_n=0.03, from_epoch=3),
     ),
     "small": Preset(
         name="small",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +12,10 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from tqdm import tqdm
 
 from lrlib import metrics, models
-from lrlib.data import Dataset, as_float
-from lrlib.lowrank import Attachment, LowRank, Projection, attach
+from lrlib.attachment import Attachment, attach
+from lrlib.data import Dataset, as_float, crop_and_flip
+from lrlib.lowrank import LowRank
+from lrlib.specs import Regularizer, Spec
 
 
 class TrainingDiverged(RuntimeError):
@@ -25,122 +24,6 @@ class TrainingDiverged(RuntimeError):
 
 Bar: TypeAlias = "tqdm[NoReturn]"
 _POSTFIX_EVERY = 20  # steps between two looks at the loss for the progress bar: each waits for the device
-
-
-@dataclass(frozen=True)
-class Regularizer:
-    """How the LR layers of a training are set; the places come from the variant.
-
-    The weights bear on the network's own stability: the projection loss is quadratic in the activations, so that SGD
-    needs the smaller a learning rate, the larger ``lambda_c``. 2-LR was seen to diverge at a learning rate of 0.2 with
-    both weights 10, from the first epoch and without a warm-up, while ``W`` stayed bounded.
-
-    Attributes:
-        lambda_c: Weight of the projection loss, the paper's λ1.
-        lambda_n: Weight of the norm loss, the paper's λ2.
-        from_epoch: Epoch at which the LR layers are put on; the paper trains 50 of 350 epochs without them.
-        ranks: Target ranks in the order of ``models.taps``; empty for the paper's, shrunk with the features.
-        cut_every: Steps between two cuts of the rank.
-        step_size: Step of W and b relative to the largest stable one.
-        projection: How the rank is cut.
-        members: Members of the Nyström ensemble.
-        as_written: Leave the ensemble's average uncut, at a rank of up to ``members`` times the target.
-
-    Raises:
-        ValueError: If one of them is out of range.
-    """
-
-    lambda_c: float
-    lambda_n: float
-    from_epoch: int
-    ranks: tuple[int, ...] = ()
-    cut_every: int = 10
-    step_size: float = 0.1
-    projection: Projection = "ensemble"
-    members: int = 5
-    as_written: bool = False
-
-    def __post_init__(self) -> None:
-        if self.from_epoch < 0:
-            raise ValueError(f"expected from_epoch >= 0, got {self.from_epoch}")
-        # A layer of one unit checks the rest now, rather than at `from_epoch`.
-        LowRank(
-            1,
-            1,
-            cut_every=self.cut_every,
-            step_size=self.step_size,
-            projection=self.projection,
-            members=self.members,
-        )
-
-
-@dataclass(frozen=True)
-class Spec:
-    """All that a trained model depends on but the code; two equal specifications name the same model.
-
-    Attributes:
-        dataset: A name that ``lrlib.data.load`` knows.
-        size: Height and width the images are resized to; None leaves them.
-        arch: Architecture, see ``models.ARCHS``.
-        width: Channels of the first convolution, or hidden units of a linear classifier.
-        variant: Variant, see ``models.VARIANTS``.
-        seed: Seed of the initial weights, the order of the batches and the augmentation.
-        epochs: Passes over the training set; 0 leaves the random network.
-        batch_size: Examples in a step at most; an epoch is cut into equal batches.
-        optimizer: ``"sgd"``, or ``"adam"`` as in the SVD report.
-        learning_rate: Constant, first or highest learning rate, as the schedule has it.
-        milestones: Epochs at which the learning rate is divided by ten; None for a one-cycle schedule.
-        momentum: Of SGD.
-        weight_decay: Of the network's weights.
-        precision: ``"fp32"``, or ``"bf16"`` for autocast.
-        lr: The LR layers' settings; None for a training without.
-
-    Raises:
-        ValueError: If the settings don't fit together.
-    """
-
-    dataset: str
-    size: int | None
-    arch: str
-    width: int
-    variant: str
-    seed: int
-    epochs: int
-    batch_size: int
-    optimizer: Literal["sgd", "adam"]
-    learning_rate: float
-    milestones: tuple[int, ...] | None
-    momentum: float
-    weight_decay: float
-    precision: Literal["fp32", "bf16"]
-    lr: Regularizer | None
-
-    def __post_init__(self) -> None:
-        if self.lr is not None and self.variant not in models.REGULARIZED:
-            raise ValueError(f"expected no LR settings for the variant {self.variant!r}, got {self.lr}")
-        if self.lr is None and self.variant in models.REGULARIZED:
-            raise ValueError(f"expected LR settings for the variant {self.variant!r}, got none")
-        places = models.taps(self.arch, self.variant)
-        if self.lr is not None and len(self.lr.ranks) not in (0, len(places)):
-            raise ValueError(f"expected a rank for each of {', '.join(places)}, or none, got ranks={self.lr.ranks}")
-        if self.epochs < 0 or self.batch_size < 1:
-            raise ValueError(f"expected epochs >= 0 and batch_size >= 1, got {self.epochs} and {self.batch_size}")
-        if self.optimizer not in ("sgd", "adam"):
-            raise ValueError(f"expected an optimizer among sgd, adam, got {self.optimizer!r}")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"expected a precision among fp32, bf16, got {self.precision!r}")
-
-    def content(self) -> dict[str, Any]:
-        """The specification as JSON has it."""
-        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return content
-
-    @property
-    def name(self) -> str:
-        """A readable name that ends with a hash of the content."""
-        digest = hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()[:12]
-        dataset = self.dataset.replace(":", "-").replace("/", "-")
-        return f"{dataset}_{self.arch}-{self.width}_{self.variant}_s{self.seed}_{digest}"
 
 
 def build(spec: Spec, dataset: Dataset) -> nn.Module:
@@ -294,29 +177,8 @@ def _put_on(spec: Spec, settings: Regularizer, model: nn.Module, x: Tensor) -> A
             as_written=settings.as_written,
             seed=spec.seed,
         )
-    regularizer = attach(model, layers, lambda_c=settings.lambda_c, lambda_n=settings.lambda_n)
+    weights = {"lambda_c": settings.lambda_c, "lambda_n": settings.lambda_n}
+    regularizer = attach(model, layers, **weights, bounded=settings.bounded)
     for tap, layer in layers.items():
         layer.start_(metrics.features(model, as_float(x[: max(512, 4 * layer.rank)]), tap))
     return regularizer
-
-
-def crop_and_flip(x: Tensor, generator: torch.Generator, *, padding: int = 4) -> Tensor:
-    """Each image shifted by up to ``padding`` pixels over zeros, and mirrored with probability one half.
-
-    Args:
-        x: Images ``(n, c, h, w)``.
-        generator: Source of the shifts and flips, on the CPU.
-        padding: Largest shift in pixels.
-
-    Returns:
-        Images of the same shape.
-    """
-    n, _, h, w = x.shape
-    shifts = torch.randint(2 * padding + 1, (2, n), generator=generator).to(x.device)
-    flips = (torch.rand(n, generator=generator) < 0.5).to(x.device)
-    rows = shifts[0, :, None] + torch.arange(h, device=x.device)
-    columns = shifts[1, :, None] + torch.arange(w, device=x.device)
-    columns = torch.where(flips[:, None], columns.flip(1), columns)
-    padded = F.pad(x, (padding, padding, padding, padding))
-    examples = torch.arange(n, device=x.device)[:, None, None]
-    return padded[examples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -26,7 +26,7 @@ from torch import nn
 from lrlib import data, metrics, provenance, train
 from lrlib.data import Dataset
 from lrlib.files import replacing
-from lrlib.train import Spec
+from lrlib.specs import Spec
 
 
 class DamagedModel(UserWarning):

@@ -7,7 +7,7 @@ import pytest
 
 from lrlib import presets, sections
 from lrlib.results import Record
-from lrlib.train import Regularizer
+from lrlib.specs import Regularizer
 
 TINY = {
     "effective_rank": {"seeds": [0, 1], "examples": 40, "directions": 10},

@@ -375,11 +375,12 @@ def test_the_losses_collected_are_those_of_the_modules_outputs(case):
             torch.testing.assert_close(lr.losses[tap].norm, again.norm)
 
 
-def test_the_gradient_is_that_of_cross_entropy_and_both_losses_by_hand():
+@pytest.mark.parametrize("bounded", [False, True])
+def test_the_gradient_is_that_of_cross_entropy_and_both_losses_by_hand(bounded):
     lambda_c, lambda_n = 0.7, 0.3
     model, x, y = mlp(), gaussian(8, 4), torch.arange(8) % 3
     layers = {"0": LowRank(16, 2).double(), "3": LowRank(6, 2).double()}
-    with attach(model, layers, lambda_c=lambda_c, lambda_n=lambda_n) as lr:
+    with attach(model, layers, lambda_c=lambda_c, lambda_n=lambda_n, bounded=bounded) as lr:
         (F.cross_entropy(model(x), y) + lr.loss()).backward()
     got = [weight.grad.clone() for weight in model.parameters()]
 
@@ -388,9 +389,22 @@ def test_the_gradient_is_that_of_cross_entropy_and_both_losses_by_hand():
     total = F.cross_entropy(model[4](last), y)
     for a, one in ((first, layers["0"]), (last, layers["3"])):
         t = a + one.b
-        total = total + lambda_c * (t @ one.W.T - t).pow(2).sum() / 8 + lambda_n * (1 - a.norm(dim=1)).abs().sum() / 8
+        size = max(1.0, (sum(float(row.norm()) ** 2 for row in t.detach()) / 8) ** 0.5) if bounded else 1.0
+        total = total + lambda_c * (t @ one.W.T - t).pow(2).sum() / 8 / size
+        total = total + lambda_n * (1 - a.norm(dim=1)).abs().sum() / 8
     for ours, expected in zip(got, torch.autograd.grad(total, list(model.parameters())), strict=True):
         torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e2, 1e4])
+def test_a_bounded_projection_loss_pulls_large_activations_with_a_gradient_of_at_most_twice_its_weight(scale):
+    a = (scale * gaussian(32, 6)).requires_grad_()
+    layer = LowRank(6, 2, seed=1).double()
+    with attach(nn.Sequential(nn.Identity()), {"0": layer}, lambda_c=0.7, lambda_n=0.0) as lr:
+        lr._model(a)
+        (gradient,) = torch.autograd.grad(lr.loss(), a)
+    per_example = 32 * gradient  # the loss is a mean over the examples
+    assert 0 < float(per_example.square().sum(1).mean().sqrt()) <= 2 * 0.7
 
 
 def test_a_network_with_layers_predicts_and_is_stored_as_without(case):

@@ -13,8 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from lrlib import data, metrics, models, train
+from lrlib.data import crop_and_flip
 from lrlib.data.dataset import describe
-from lrlib.train import Regularizer, Spec, TrainingDiverged, crop_and_flip
+from lrlib.specs import Regularizer, Spec
+from lrlib.train import TrainingDiverged
 
 LR = Regularizer(lambda_c=1.0, lambda_n=1.0, from_epoch=1, cut_every=3)
 PLAIN = Spec(
@@ -98,6 +100,7 @@ OTHER_LR = {
     "projection": "exact",
     "members": 3,
     "as_written": True,
+    "bounded": False,
 }
 
 
@@ -381,7 +384,7 @@ def test_a_network_whose_very_last_step_spoils_it_is_not_handed_out(digits):
 @pytest.mark.parametrize("learning_rate, from_epoch", list(itertools.product([0.01, 0.2], [0, 1])))
 @pytest.mark.parametrize(
     "variant, lambda_c, lambda_n",
-    [("1-LR", *weights) for weights in itertools.product([0.1, 10.0], [0.1, 10.0])] + [("2-LR", 1.0, 1.0)],
+    [*itertools.product(["1-LR", "2-LR"], [0.1, 10.0], [0.1, 10.0])],
 )
 def test_the_lr_layers_do_not_make_a_training_diverge(digits, variant, learning_rate, from_epoch, lambda_c, lambda_n):
     """At a constant learning rate, without the warm-up of one-cycle."""

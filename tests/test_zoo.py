@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from lrlib import data, metrics, train, zoo
 from lrlib.data import DatasetError
-from lrlib.train import Regularizer, Spec, TrainingDiverged
+from lrlib.specs import Regularizer, Spec
+from lrlib.train import TrainingDiverged
 from lrlib.zoo import DamagedModel
 
 SPEC = Spec(

@@ -9,10 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from lrlib.data import digits, folder, official
+from lrlib.data.augment import crop_and_flip
 from lrlib.data.dataset import Content, Dataset, DatasetError, as_float, describe, holdout, resize
 from lrlib.data.sources import SOURCES
 
-__all__ = ["Dataset", "DatasetError", "as_float", "holdout", "load", "names"]
+__all__ = ["Dataset", "DatasetError", "as_float", "crop_and_flip", "holdout", "load", "names"]
 
 FOLDER = "folder:"
 

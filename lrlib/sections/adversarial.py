@@ -15,7 +15,7 @@ from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import is_radius, parameter, radius
-from lrlib.train import Spec
+from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 

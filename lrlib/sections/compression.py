@@ -10,7 +10,7 @@ from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
-from lrlib.train import Spec
+from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 # Where the representations come from: table 5(a) before the FC layer, table 5(b) before the last block.

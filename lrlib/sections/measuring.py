@@ -12,7 +12,7 @@ from lrlib import data, presets, zoo
 from lrlib.data import Dataset
 from lrlib.results import Run
 from lrlib.sections.parameters import Parameters
-from lrlib.train import Spec
+from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 VARIANTS = ("N-LR", "1-LR", "2-LR")

@@ -12,7 +12,7 @@ from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys, variants
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import is_radius, parameter, radius
-from lrlib.train import Spec
+from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 # Figure 4(c): the last layer of the third and of the fourth block, and the last FC layer.

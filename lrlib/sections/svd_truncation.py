@@ -10,7 +10,7 @@ from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
-from lrlib.train import Spec
+from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 CLASSIFIERS = ("1L", "2L", "LRL")

@@ -1,0 +1,125 @@
+"""What a model is trained from: a specification whose content names the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from lrlib import models
+from lrlib.lowrank import LowRank, Projection
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """How the LR layers of a training are set; the places come from the variant.
+
+    Attributes:
+        lambda_c: Weight of the projection loss, the paper's λ1.
+        lambda_n: Weight of the norm loss, the paper's λ2.
+        from_epoch: Epoch at which the LR layers are put on; the paper trains 50 of 350 epochs without them.
+        ranks: Target ranks in the order of ``models.taps``; empty for the paper's, shrunk with the features.
+        cut_every: Steps between two cuts of the rank.
+        step_size: Step of W and b relative to the largest stable one.
+        projection: How the rank is cut.
+        members: Members of the Nyström ensemble.
+        as_written: Leave the ensemble's average uncut, at a rank of up to ``members`` times the target.
+        bounded: Bound the gradient of the projection loss, see ``attach``.
+
+    Raises:
+        ValueError: If one of them is out of range.
+    """
+
+    lambda_c: float
+    lambda_n: float
+    from_epoch: int
+    ranks: tuple[int, ...] = ()
+    cut_every: int = 10
+    step_size: float = 0.1
+    projection: Projection = "ensemble"
+    members: int = 5
+    as_written: bool = False
+    bounded: bool = True
+
+    def __post_init__(self) -> None:
+        if self.from_epoch < 0:
+            raise ValueError(f"expected from_epoch >= 0, got {self.from_epoch}")
+        # A layer of one unit checks the rest now, rather than at `from_epoch`.
+        LowRank(
+            1,
+            1,
+            cut_every=self.cut_every,
+            step_size=self.step_size,
+            projection=self.projection,
+            members=self.members,
+        )
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that a trained model depends on but the code; two equal specifications name the same model.
+
+    Attributes:
+        dataset: A name that ``lrlib.data.load`` knows.
+        size: Height and width the images are resized to; None leaves them.
+        arch: Architecture, see ``models.ARCHS``.
+        width: Channels of the first convolution, or hidden units of a linear classifier.
+        variant: Variant, see ``models.VARIANTS``.
+        seed: Seed of the initial weights, the order of the batches and the augmentation.
+        epochs: Passes over the training set; 0 leaves the random network.
+        batch_size: Examples in a step at most; an epoch is cut into equal batches.
+        optimizer: ``"sgd"``, or ``"adam"`` as in the SVD report.
+        learning_rate: Constant, first or highest learning rate, as the schedule has it.
+        milestones: Epochs at which the learning rate is divided by ten; None for a one-cycle schedule.
+        momentum: Of SGD.
+        weight_decay: Of the network's weights.
+        precision: ``"fp32"``, or ``"bf16"`` for autocast.
+        lr: The LR layers' settings; None for a training without.
+
+    Raises:
+        ValueError: If the settings don't fit together.
+    """
+
+    dataset: str
+    size: int | None
+    arch: str
+    width: int
+    variant: str
+    seed: int
+    epochs: int
+    batch_size: int
+    optimizer: Literal["sgd", "adam"]
+    learning_rate: float
+    milestones: tuple[int, ...] | None
+    momentum: float
+    weight_decay: float
+    precision: Literal["fp32", "bf16"]
+    lr: Regularizer | None
+
+    def __post_init__(self) -> None:
+        if self.lr is not None and self.variant not in models.REGULARIZED:
+            raise ValueError(f"expected no LR settings for the variant {self.variant!r}, got {self.lr}")
+        if self.lr is None and self.variant in models.REGULARIZED:
+            raise ValueError(f"expected LR settings for the variant {self.variant!r}, got none")
+        places = models.taps(self.arch, self.variant)
+        if self.lr is not None and len(self.lr.ranks) not in (0, len(places)):
+            raise ValueError(f"expected a rank for each of {', '.join(places)}, or none, got ranks={self.lr.ranks}")
+        if self.epochs < 0 or self.batch_size < 1:
+            raise ValueError(f"expected epochs >= 0 and batch_size >= 1, got {self.epochs} and {self.batch_size}")
+        if self.optimizer not in ("sgd", "adam"):
+            raise ValueError(f"expected an optimizer among sgd, adam, got {self.optimizer!r}")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"expected a precision among fp32, bf16, got {self.precision!r}")
+
+    def content(self) -> dict[str, Any]:
+        """The specification as JSON has it."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
+
+    @property
+    def name(self) -> str:
+        """A readable name that ends with a hash of the content."""
+        digest = hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()[:12]
+        dataset = self.dataset.replace(":", "-").replace("/", "-")
+        return f"{dataset}_{self.arch}-{self.width}_{self.variant}_s{self.seed}_{digest}"
