@@ -114,8 +114,8 @@ def show_results(page: str | None, preset: str, csv: bool) -> None:
         return
     sections.get(page)
     record = results.load(results.path(page, preset))
-    frame = record.frame().drop(columns=["survived", "image", "image_adv"], errors="ignore")
-    click.echo(frame.to_csv(index=False) if csv else frame.to_string(index=False))
+    frame = record.frame().drop(columns=["survived", "image", "image_adv"], errors="ignore").convert_dtypes()
+    click.echo(frame.to_csv(index=False).rstrip("\n") if csv else frame.to_string(index=False, na_rep=""))
 
 
 def _unique(given: tuple[tuple[str, str], ...]) -> dict[str, str]:

@@ -172,7 +172,7 @@ def test_a_bad_cell_leaves_the_last_good_page_alone(stub, tmp_path):
     output.parent.mkdir()
     output.write_text("the last good page")
     stub("raise ValueError('expected better')")
-    with pytest.raises(pages.PageFailed, match="ValueError: expected better$"):
+    with pytest.raises(pages.PageFailed, match=r"ValueError: expected better$"):
         execute(output)
     assert output.read_text() == "the last good page" and list(output.parent.iterdir()) == [output]
 
@@ -201,8 +201,8 @@ def test_a_page_is_current_until_something_it_rests_on_changes(stub, tmp_path, m
     source.write_text(before)
     assert pages.is_current("svd_truncation", parameters, output)
 
+    known = provenance.sources
     for module in ("lrlib.prose.svd_truncation", "lrlib.plots", "lrlib.tables", "lrlib.sections.svd_truncation"):
-        known = provenance.sources
         monkeypatch.setattr(provenance, "sources", lambda name, m=module: "new" if name == m else known(name))
         assert not pages.is_current("svd_truncation", parameters, output), module
         monkeypatch.setattr(provenance, "sources", known)
