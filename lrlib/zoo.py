@@ -171,7 +171,7 @@ def _locked(spec: Spec) -> Iterator[None]:
 def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool) -> None:
     weights, about = _files(spec)
     start = time.perf_counter()
-    model, summary = train.train(spec, dataset, device=device, progress=progress)
+    model, summary = _resumed(spec, dataset, device, progress, weights.with_suffix(".checkpoint"))
     seconds = time.perf_counter() - start
     right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
     # The weights first: until the history follows, the old one doesn't fit them, and there is no model.
@@ -189,6 +189,19 @@ def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: b
     }
     with replacing(about) as temporary:
         temporary.write_text(json.dumps(history, indent=1) + "\n")
+    weights.with_suffix(".checkpoint").unlink(missing_ok=True)
+
+
+def _resumed(
+    spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool, checkpoint: Path
+) -> tuple[nn.Module, dict[str, float]]:
+    """Train on from the checkpoint, or from the start if it can't be used, which is said in a warning."""
+    try:
+        return train.train(spec, dataset, device=device, progress=progress, checkpoint=checkpoint)
+    except train.CheckpointError as error:
+        warnings.warn(f"{spec.name} has to be trained from the start: {error}", DamagedModel, stacklevel=2)
+        checkpoint.unlink()
+        return train.train(spec, dataset, device=device, progress=progress, checkpoint=checkpoint)
 
 
 def _files(spec: Spec) -> tuple[Path, Path]:

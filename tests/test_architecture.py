@@ -18,7 +18,8 @@ LAYERS = (
     {"lowrank"},
     {"attachment", "models", "attacks", "metrics", "data"},
     {"specs"},
-    {"presets", "train"},
+    {"presets", "engine"},
+    {"train"},
     {"zoo"},
     {"results"},
     {"sections"},
@@ -30,7 +31,7 @@ LAYERS = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 SOURCES = sorted((ROOT / "lrlib").rglob("*.py"))
 # Who may read or write files: the style sheet of the plots aside.
-AT_THE_DISK = {"data", "zoo", "results", "paper", "files", "provenance", "pages", "cli"}
+AT_THE_DISK = {"data", "train", "zoo", "results", "paper", "files", "provenance", "pages", "cli"}
 DISK = {
     *("open", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "touch", "exists"),
     *("glob", "rglob", "iterdir", "mkstemp", "TemporaryFile", "TemporaryDirectory", "rmtree", "save_file"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lrlib import data, metrics, models, train
+from lrlib import data, engine, metrics, models, train
 from lrlib.data import crop_and_flip
 from lrlib.data.dataset import describe
 from lrlib.specs import Regularizer, Spec
@@ -61,8 +61,8 @@ def weights(spec, dataset):
 
 def watch_layers(monkeypatch):
     """The LR layers of the latest training, by tap."""
-    seen, attach = {}, train.attach
-    monkeypatch.setattr(train, "attach", lambda model, layers, **k: seen.update(layers) or attach(model, layers, **k))
+    seen, attach = {}, engine.attach
+    monkeypatch.setattr(engine, "attach", lambda model, layers, **k: seen.update(layers) or attach(model, layers, **k))
     return seen
 
 
@@ -251,8 +251,8 @@ def test_a_training_is_a_plain_loop_of_sgd(digits):
 
 
 def learning_rates(spec, batches):
-    optimizer = train._optimizer(spec, nn.Linear(1, 1))
-    schedule = train._schedule(spec, optimizer, batches)
+    optimizer = engine._optimizer(spec, nn.Linear(1, 1))
+    schedule = engine._schedule(spec, optimizer, batches)
     rates = []
     for _ in range(spec.epochs * batches):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -291,7 +291,7 @@ def test_the_shortest_trainings_have_a_learning_rate_too(digits, epochs, batch_s
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 500), st.integers(1, 100))
 def test_an_epoch_is_every_example_once_in_batches_of_equal_size_but_for_one(n, batch_size):
-    batches = train._order(n, -(-n // batch_size), seeded())
+    batches = engine._order(n, -(-n // batch_size), seeded())
     sizes = [len(batch) for batch in batches]
     assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1
     assert torch.cat(batches).sort().values.tolist() == list(range(n))
@@ -299,7 +299,7 @@ def test_an_epoch_is_every_example_once_in_batches_of_equal_size_but_for_one(n, 
 
 @pytest.mark.parametrize("optimizer, kind", [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
 def test_the_optimizer_is_the_one_asked_for(optimizer, kind):
-    built = train._optimizer(replace(PLAIN, optimizer=optimizer), nn.Linear(1, 1))
+    built = engine._optimizer(replace(PLAIN, optimizer=optimizer), nn.Linear(1, 1))
     assert type(built) is kind and built.defaults["lr"] == 0.05 and built.defaults["weight_decay"] == 5e-4
     assert not built.defaults.get("nesterov")
 
@@ -360,7 +360,7 @@ def test_every_shift_and_both_mirror_images_occur_equally_often():
 @pytest.mark.parametrize("augment", [True, False])
 def test_images_are_augmented_where_the_dataset_says_so_and_only_there(digits, monkeypatch, augment):
     calls = []
-    monkeypatch.setattr(train, "crop_and_flip", lambda x, generator: calls.append(len(x)) or x)
+    monkeypatch.setattr(engine, "crop_and_flip", lambda x, generator: calls.append(len(x)) or x)
     trained(replace(PLAIN, arch="1L", epochs=1), replace(digits, augment=augment))
     assert calls == ([25] * 4 if augment else [])
 
@@ -416,7 +416,8 @@ class Bar:
 
     made: list["Bar"]
 
-    def __init__(self, *, total, desc, unit, disable):
+    def __init__(self, *, initial, total, desc, unit, disable):
+        assert initial == 0
         self.total, self.desc, self.disable = total, desc, bool(disable)
         self.events = []
         Bar.made.append(self)

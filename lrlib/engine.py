@@ -1,0 +1,186 @@
+"""One training in progress: its network, optimizer and LR layers, an epoch of it, and its state between two epochs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NoReturn, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+from tqdm import tqdm
+
+from lrlib import metrics, models
+from lrlib.attachment import Attachment, attach
+from lrlib.data import Dataset, as_float, crop_and_flip
+from lrlib.lowrank import LowRank
+from lrlib.specs import Regularizer, Spec
+
+Bar: TypeAlias = "tqdm[NoReturn]"
+_POSTFIX_EVERY = 20  # steps between two looks at the loss for the progress bar: each waits for the device
+
+
+class Training:
+    """A training between two epochs.
+
+    Random numbers come from torch's global state (weights, dropout) and, for the order of the images and their
+    augmentation, from a generator seeded by the epoch; both are part of :meth:`state`, so that a training that goes on
+    from a state is the one that was never interrupted.
+
+    Attributes:
+        model: The network.
+        epochs_done: Number of finished epochs.
+        summary: Loss and accuracy on the training batches of the last epoch; empty before the first.
+    """
+
+    def __init__(self, spec: Spec, dataset: Dataset, model: nn.Module, device: torch.device) -> None:
+        self.spec, self.dataset, self.model, self.device = spec, dataset, model, device
+        self.x, self.y = dataset.x_train.to(device), dataset.y_train.to(device)
+        self.batches = batches(spec, dataset)
+        self.optimizer = _optimizer(spec, model)
+        self.schedule = _schedule(spec, self.optimizer, self.batches)
+        self.regularizer: Attachment | None = None
+        self.epochs_done = 0
+        self.summary: dict[str, float] = {}
+
+    def epoch(self, bar: Bar) -> None:
+        """Train for one epoch.
+
+        Raises:
+            FloatingPointError: If the loss, the weights or the activations at an LR layer are not finite.
+        """
+        if self.spec.lr is not None and self.epochs_done == self.spec.lr.from_epoch:
+            self._put_on(self.spec.lr)
+        self.model.train()
+        meter = _Meter(bar, self.device)
+        generator = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + self.epochs_done)
+        for order in _order(len(self.x), self.batches, generator):
+            index = order.to(self.device)
+            images, labels = as_float(self.x[index]), self.y[index]
+            if self.dataset.augment:
+                images = crop_and_flip(images, generator)
+            loss, logits = self._step(images, labels)
+            meter.add(loss, logits, labels)
+        self.summary = meter.means()
+        self.epochs_done += 1
+        if not math.isfinite(self.summary["loss"]):
+            raise FloatingPointError(f"expected a finite loss, got {self.summary['loss']} in epoch {self.epochs_done}")
+        if not all(torch.isfinite(value).all() for value in self.model.state_dict().values()):
+            raise FloatingPointError(f"expected finite weights and statistics, got others in epoch {self.epochs_done}")
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
+            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels)
+        total = loss if self.regularizer is None else loss + self.regularizer.loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        if self.regularizer is not None:
+            self.regularizer.step()
+        return loss.detach(), logits.detach()
+
+    def finish(self) -> nn.Module:
+        """The network in evaluation mode, without its LR layers."""
+        if self.regularizer is not None:
+            self.regularizer.detach()
+        return self.model.eval()
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epochs depend on, as tensors and plain values."""
+        layers = self.regularizer.layers if self.regularizer is not None else {}
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return {
+            "epochs_done": self.epochs_done,
+            "summary": self.summary,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "layers": {tap: layer.state_dict() for tap, layer in layers.items()},
+            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same specification."""
+        self.epochs_done, self.summary = state["epochs_done"], state["summary"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if state["layers"] and self.spec.lr is not None:
+            self._put_on(self.spec.lr)
+            for tap, layer in self.regularizer.layers.items() if self.regularizer else ():
+                layer.load_state_dict(state["layers"][tap])
+        torch.set_rng_state(state["random"]["cpu"].cpu())
+        if state["random"]["cuda"] is not None:
+            torch.cuda.set_rng_state(state["random"]["cuda"].cpu(), self.device)
+
+    def _put_on(self, settings: Regularizer) -> None:
+        taps = models.taps(self.spec.arch, self.spec.variant)
+        layers = {}
+        for i, tap in enumerate(taps):
+            first = metrics.features(self.model, as_float(self.x[:1]), tap)
+            rank = settings.ranks[i] if settings.ranks else models.target_rank(self.spec.arch, tap, first.shape[1])
+            layers[tap] = LowRank(
+                first.shape[1],
+                rank,
+                cut_every=settings.cut_every,
+                step_size=settings.step_size,
+                projection=settings.projection,
+                members=settings.members,
+                as_written=settings.as_written,
+                seed=self.spec.seed,
+            )
+        weights = {"lambda_c": settings.lambda_c, "lambda_n": settings.lambda_n}
+        self.regularizer = attach(self.model, layers, **weights, bounded=settings.bounded)
+        for tap, layer in layers.items():
+            layer.start_(metrics.features(self.model, as_float(self.x[: max(512, 4 * layer.rank)]), tap))
+
+
+class _Meter:
+    """Mean loss and accuracy over the batches of an epoch, as they were trained on, shown on the bar on the way."""
+
+    def __init__(self, bar: Bar, device: torch.device) -> None:
+        self._bar, self._steps, self._examples = bar, 0, 0
+        self._loss = torch.zeros((), device=device)
+        self._right = torch.zeros((), dtype=torch.int64, device=device)
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self._loss += loss * len(labels)
+        self._right += (logits.argmax(1) == labels).sum()
+        self._examples += len(labels)
+        self._steps += 1
+        if not self._bar.disable and self._steps % _POSTFIX_EVERY == 0:
+            self.means()
+        self._bar.update()
+
+    def means(self) -> dict[str, float]:
+        means = {"loss": self._loss.item() / self._examples, "accuracy": self._right.item() / self._examples}
+        self._bar.set_postfix(means, refresh=False)
+        return means
+
+
+def batches(spec: Spec, dataset: Dataset) -> int:
+    """Number of steps in an epoch."""
+    return -(-len(dataset.x_train) // spec.batch_size)
+
+
+def _order(n: int, batches: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """A shuffled epoch in batches that differ by one example at most: a tiny last one would spoil batch statistics."""
+    return torch.tensor_split(torch.randperm(n, generator=generator), batches)
+
+
+def _optimizer(spec: Spec, model: nn.Module) -> torch.optim.Optimizer:
+    if spec.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    return torch.optim.SGD(
+        model.parameters(), lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay
+    )
+
+
+def _schedule(spec: Spec, optimizer: torch.optim.Optimizer, batches: int) -> LRScheduler:
+    if spec.milestones is None:
+        total = max(1, spec.epochs * batches)
+        return OneCycleLR(optimizer, spec.learning_rate, total_steps=total + 1, cycle_momentum=False)
+    return MultiStepLR(optimizer, [epoch * batches for epoch in spec.milestones])
