@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from lrlib import data, presets, provenance, results, sections, zoo
+from lrlib import data, presets, provenance, reproduce, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters
@@ -98,6 +98,21 @@ def train(preset: str, variants: tuple[str, ...], seeds: str | None, download: b
         found = zoo.find(spec)
         if found is not None:
             click.echo(f"{spec.name}: test accuracy {100 * found.history['test_accuracy']:.2f} %")
+
+
+@cli.command("reproduce")
+@_PRESET
+@click.option("--budget", type=float, required=True, metavar="MINUTES", help="when to stop, cleanly")
+@click.option("--only", multiple=True, metavar="PAGE", help="a page; all of them unless given")
+@_DEVICE
+def reproduce_records(preset: str, budget: float, only: tuple[str, ...], device: str) -> None:
+    """Train and measure what a preset's records lack, most wanted first, within a budget of time.
+
+    A training that has to stop goes on from its last epoch next time. Needs no Jupyter.
+    """
+    left = reproduce.reproduce(preset, minutes=budget, only=only, device=device, say=click.echo)
+    for task in left:
+        click.echo(f"left: {task}")
 
 
 @cli.command("results")

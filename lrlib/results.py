@@ -7,27 +7,20 @@ the paper), its key columns, the metric, the value, the number of examples, the 
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lrlib import provenance
 from lrlib.files import replacing
 from lrlib.intervals import over_seeds as over_seeds
 from lrlib.intervals import wilson as wilson
-from lrlib.packing import pack_bits
 from lrlib.packing import pack_image as pack_image
 from lrlib.packing import survived as survived
 from lrlib.packing import unpack_image as unpack_image
-from lrlib.zoo import Trained
 
 RESULTS = provenance.ROOT / "data" / "results"
 _OF_RECORD = ("page", "preset", "runs", "rows")
@@ -37,98 +30,6 @@ _OF_RUN = ("id", "parameters", "sources", "commit", "device", "packages", "start
 
 class RecordError(ValueError):
     """A record's file is not a record."""
-
-
-@dataclass
-class Run:
-    """One measurement in progress: rows are added, then it is saved.
-
-    Attributes:
-        page: The page it belongs to.
-        preset: The preset whose defaults its parameters started from.
-        parameters: All parameters of the page.
-        device: Where it runs.
-    """
-
-    page: str
-    preset: str
-    parameters: dict[str, Any]
-    device: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    datasets: dict[str, str] = field(default_factory=dict)
-    models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _clock: float = field(default_factory=time.perf_counter)
-
-    @property
-    def id(self) -> str:
-        """Names the run within its record."""
-        return f"{self._started:%Y%m%dT%H%M%SZ}"
-
-    def used(self, trained: Trained) -> None:
-        """Note a model that the rows were measured on."""
-        history = trained.history
-        self.models[trained.spec.name] = {
-            "sha256": trained.sha256,
-            "seconds": history["seconds"],
-            "device": history["device"],
-            "test_accuracy": _rounded(history["test_accuracy"]),
-            "sources": history["sources"],
-        }
-        self.datasets[trained.spec.dataset] = history["dataset_fingerprint"]
-
-    def add(self, artefact: str, metric: str, value: float, *, n: int | None = None, **keys: Any) -> None:
-        """Add a row.
-
-        Args:
-            artefact: The paper's table or figure, such as ``table1``.
-            metric: What was measured, such as ``rho``.
-            value: The number; accuracies are fractions.
-            n: Number of examples behind it.
-            **keys: The artefact's key columns, spelled as in the paper's tables.
-
-        Raises:
-            ValueError: If the number is infinite or NaN: then something went wrong that no table should average over.
-        """
-        if not math.isfinite(value):
-            raise ValueError(f"expected a finite {metric} for {artefact}, got {value}")
-        self.rows.append({"artefact": artefact, **keys, "metric": metric, "value": _rounded(value), "n": n})
-
-    def add_accuracy(
-        self, artefact: str, metric: str, correct: NDArray[np.bool_], *, keep: bool = False, **keys: Any
-    ) -> None:
-        """Add the share of right answers with its Wilson interval.
-
-        Args:
-            artefact: The paper's table or figure.
-            metric: Which accuracy.
-            correct: Whether each example was classified right, ``(n,)``.
-            keep: Also keep which examples they were, one packed bit each, for paired tests.
-            **keys: The artefact's key columns.
-
-        Raises:
-            ValueError: If there are no examples.
-        """
-        low, high = wilson(int(correct.sum()), len(correct))
-        self.add(artefact, metric, float(correct.mean()), n=len(correct), **keys)
-        self.rows[-1] |= {"low": _rounded(low), "high": _rounded(high)}
-        if keep:
-            self.rows[-1]["survived"] = pack_bits(correct)
-
-    def record(self) -> Record:
-        """The finished run as a record of its own."""
-        about = {
-            "id": self.id,
-            "parameters": self.parameters,
-            "sources": provenance.sources(f"lrlib.sections.{self.page}"),
-            "commit": provenance.commit(),
-            **provenance.machine(self.device),
-            "started": self._started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - self._clock, 1),
-            "datasets": self.datasets,
-            "models": self.models,
-        }
-        return Record(self.page, self.preset, [about], [row | {"run": self.id} for row in self.rows])
 
 
 @dataclass(frozen=True)
@@ -217,6 +118,25 @@ def _lacking(name: str, thing: Any, needed: tuple[str, ...]) -> Iterator[str]:
         yield f"{name} has no {', '.join(missing)}"
 
 
+def merged(record: Record, other: Record) -> Record:
+    """The record with the seeds of the other one added, or put in their place.
+
+    Args:
+        record: A page's record at a preset.
+        other: More of the same page and preset, for some seeds.
+
+    Returns:
+        All rows of ``other``, those of ``record`` for the remaining seeds, and the runs that the rows come from.
+    """
+    if (record.page, record.preset) != (other.page, other.preset):
+        raise ValueError(f"expected a record of {record.page} at {record.preset}, got {other.page} at {other.preset}")
+    measured = {row["seed"] for row in other.rows}
+    kept = [row for row in record.rows if row["seed"] not in measured]
+    sources = {row["run"] for row in kept}
+    runs = [run for run in record.runs if run["id"] in sources]
+    return Record(record.page, record.preset, [*runs, *other.runs], [*kept, *other.rows])
+
+
 def committed(page: str) -> dict[str, Record]:
     """The committed records of a page by preset, from the smallest preset to the paper's."""
     files = {preset: path(page, preset) for preset in ("quick", "small", "paper")}
@@ -240,8 +160,3 @@ def save(record: Record, destination: Path) -> Path:
     if not unchanged:
         record.save(destination)
     return destination
-
-
-def _rounded(value: float) -> float:
-    """Six digits: more than any interval here can tell apart."""
-    return float(f"{float(value):.6g}")

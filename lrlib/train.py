@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import time
 from pathlib import Path
 
 import torch
@@ -18,6 +20,10 @@ from lrlib.specs import Spec
 
 class TrainingDiverged(RuntimeError):
     """The loss, the weights or the activations became infinite or NaN."""
+
+
+class OutOfTime(RuntimeError):
+    """A training stopped between two epochs, because the next one would not have ended in time."""
 
 
 class CheckpointError(ValueError):
@@ -50,6 +56,7 @@ def train(
     device: torch.device | str = "cpu",
     progress: bool = True,
     checkpoint: Path | None = None,
+    until: float = math.inf,
 ) -> tuple[nn.Module, dict[str, float]]:
     """Train a network from its specification.
 
@@ -60,6 +67,7 @@ def train(
         progress: Show a bar with loss, accuracy and remaining time, if the standard error is a terminal.
         checkpoint: File that keeps the state of the last finished epoch. If it is there, the training goes on from it
             and, on a CPU, ends with the same bits as one that was never interrupted; the caller removes it.
+        until: Time of ``time.monotonic()``, in seconds, by which to stop.
 
     Returns:
         The network in evaluation mode, and the loss and accuracy on the training batches of the last epoch (empty for
@@ -68,6 +76,7 @@ def train(
     Raises:
         TrainingDiverged: If the loss, the weights or the activations at an LR layer are not finite.
         OSError: If the checkpoint can't be written; the one before is still whole.
+        OutOfTime: If the next epoch, as long as the last one, would end too late.
     """
     device = torch.device(device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -77,13 +86,18 @@ def train(
             _resume(training, checkpoint)
         done, total = training.epochs_done * training.batches, spec.epochs * training.batches
         with tqdm(initial=done, total=total, desc=spec.name, unit="step", disable=None if progress else True) as bar:
+            last = 0.0
             while training.epochs_done < spec.epochs:
+                start = time.monotonic()
+                if start + last > until:
+                    raise OutOfTime(f"{spec.name} stopped after {training.epochs_done} of {spec.epochs} epochs")
                 try:
                     training.epoch(bar)
                 except FloatingPointError as error:
                     raise TrainingDiverged(f"{error}, training {spec.name}") from error
                 if checkpoint is not None and training.epochs_done < spec.epochs:
                     _keep(training, checkpoint)
+                last = time.monotonic() - start
     return training.finish(), training.summary
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,12 @@ def find(spec: Spec, *, device: torch.device | str = "cpu") -> Trained | None:
 
 
 def find_or_train(
-    spec: Spec, *, device: torch.device | str = "cpu", progress: bool = True, download: bool = False
+    spec: Spec,
+    *,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+    download: bool = False,
+    until: float = math.inf,
 ) -> Trained:
     """The stored model of that specification, trained first if need be.
 
@@ -108,6 +115,7 @@ def find_or_train(
         device: Where to train and to put it.
         progress: Show a progress bar while training, if the standard error is a terminal.
         download: Whether a missing dataset may be downloaded.
+        until: Time of ``time.monotonic()``, in seconds, by which to stop; the next call goes on from there.
 
     Returns:
         The model as it was read back from the disk.
@@ -116,6 +124,7 @@ def find_or_train(
         DatasetError: If the dataset isn't there.
         OSError: If the folder of the models can't be written.
         TrainingDiverged: If the training diverged.
+        OutOfTime: If the training had to stop.
     """
     dataset = data.load(spec.dataset, size=spec.size, download=download)
     found = find(spec, device=device)
@@ -125,7 +134,7 @@ def find_or_train(
         try:  # Another process may have trained it meanwhile; what find() warned of needs no second warning.
             return _read(spec, dataset, device)
         except _Unusable:
-            _train(spec, dataset, device, progress)
+            _train(spec, dataset, device, progress, until)
             return _read(spec, dataset, device)
 
 
@@ -168,10 +177,10 @@ def _locked(spec: Spec) -> Iterator[None]:
         lock.release()
 
 
-def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool) -> None:
+def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool, until: float) -> None:
     weights, about = _files(spec)
     start = time.perf_counter()
-    model, summary = _resumed(spec, dataset, device, progress, weights.with_suffix(".checkpoint"))
+    model, summary = _resumed(spec, dataset, device, progress, until, weights.with_suffix(".checkpoint"))
     seconds = time.perf_counter() - start
     right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
     # The weights first: until the history follows, the old one doesn't fit them, and there is no model.
@@ -193,15 +202,16 @@ def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: b
 
 
 def _resumed(
-    spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool, checkpoint: Path
+    spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool, until: float, checkpoint: Path
 ) -> tuple[nn.Module, dict[str, float]]:
     """Train on from the checkpoint, or from the start if it can't be used, which is said in a warning."""
+    go = partial(train.train, spec, dataset, device=device, progress=progress, checkpoint=checkpoint, until=until)
     try:
-        return train.train(spec, dataset, device=device, progress=progress, checkpoint=checkpoint)
+        return go()
     except train.CheckpointError as error:
         warnings.warn(f"{spec.name} has to be trained from the start: {error}", DamagedModel, stacklevel=2)
         checkpoint.unlink()
-        return train.train(spec, dataset, device=device, progress=progress, checkpoint=checkpoint)
+        return go()
 
 
 def _files(spec: Spec) -> tuple[Path, Path]:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lrlib import provenance, results
 from lrlib.intervals import over_seeds, wilson
 from lrlib.packing import pack_bits, pack_image, survived, unpack_image
-from lrlib.results import Record, RecordError, Run
+from lrlib.results import Record, RecordError
+from lrlib.runs import Run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lrlib import data, presets, zoo
 from lrlib.data import Dataset
-from lrlib.results import Run
+from lrlib.runs import Run
 from lrlib.sections.parameters import Parameters
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
