@@ -14,7 +14,7 @@
 # # Adversarial robustness
 #
 # *Section 3.1, tables 1 and 3, figure 10.* All networks are trained on clean images alone. Projected gradient descent
-# (PGD) moves each image within a ball of radius `eps` in the maximum norm to where the loss is high; DeepFool looks for
+# (PGD) {cite}`madry2018` moves each image within a ball of radius `eps` in the maximum norm to where the loss is high; DeepFool {cite}`moosavi2016` looks for
 # the nearest image of another class. *White box* attacks see the network they attack; *black box* ones were made on
 # N-LR. `eps` is in pixels of [0, 1] unless `unit` says `normalized`: then it is multiplied by the data set's standard
 # deviation, a budget about four times smaller that the paper may have used without saying so.
@@ -103,7 +103,7 @@ tables.beside_paper("table3", records, metric="rho", rows=["setting", "attack"],
 # ## Figure 10: DeepFool's images
 #
 # Each pair of rows shows the same test images and what DeepFool made of them; the title of an image is the predicted
-# class.
+# class, and ρ the size of the change.
 
 # %% mystnb={"image": {"alt": "Test images and their DeepFool versions for N-LR, 1-LR and 2-LR, with predicted classes and rho"}}
 plots.gallery(measured);

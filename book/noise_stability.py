@@ -15,7 +15,7 @@
 #
 # *Section 3.2, table 4, figures 4(b) and 4(c).* Three views of how a network answers to a small change of its input:
 # accuracy under random noise, the way of an adversarial perturbation into the representation, and the *layer cushion*
-# of Arora et al., which compares a layer's output with the largest it could be.
+# of Arora et al. {cite}`arora2018`, which compares a layer's output with the largest it could be.
 
 # %% tags=["parameters"]
 preset: str = "quick"  # chooses the default of every other parameter

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # SVD truncation
 #
-# *Section 3.6 of the report on singular values.* The same idea applied to weights instead of representations: after
+# *Section 3.6 of the report on singular values {cite}`cocola2018`.* The same idea applied to weights instead of representations: after
 # training, the lowest singular values of every weight matrix are zeroed, or divided by ten. Three classifiers of raw
 # pixels: 1L is one linear layer, 2L two of them, LRL two with a ReLU between. The adversaries are DeepFool's, of images
 # that the whole classifier has right, made once; the report made its own with another attack. DeepFool stops just across
@@ -82,10 +82,10 @@ plots.truncation(measured, scale=parameters.scale[0]);
 plots.truncation(measured, scale=parameters.scale[-1]);
 
 # %% [markdown]
-# The same numbers at every fourth fraction, in percent.
+# The same numbers at some of the fractions, in percent.
 
 # %%
-tables.truncations(measured, every=4)
+tables.truncations(measured, fractions=[0.0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1.0])
 
 # %% [markdown]
 # ## What was found

@@ -92,6 +92,8 @@ def train(preset: str, variants: tuple[str, ...], seeds: str | None, download: b
     """Train a preset's models, those that are not there yet."""
     chosen = presets.get(preset)
     numbers = chosen.seeds if seeds is None else Parameters.one("seeds", seeds)
+    if download:  # the SVD page's, which its own measurement looks for
+        data.load(chosen.report_dataset, download=True)
     specs = [presets.spec(preset, variant, seed) for seed in numbers for variant in variants or VARIANTS]
     _train(specs, device=device, download=download)
     for spec in specs:

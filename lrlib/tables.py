@@ -129,10 +129,9 @@ def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
     return pd.DataFrame(columns).fillna("")
 
 
-def truncations(record: Record, *, every: int) -> pd.DataFrame:
-    """The report's figure 7 in numbers: mean accuracies in percent at every few fractions."""
+def truncations(record: Record, *, fractions: Sequence[float]) -> pd.DataFrame:
+    """The report's figure 7 in numbers: mean accuracies in percent at those of the fractions that were measured."""
     frame = record.frame("report_figure7")
-    fractions = sorted(set(frame.fraction))[::every]
     mean = results.over_seeds(frame[frame.fraction.isin(fractions)], ["arch", "scale", "fraction", "metric"])
     mean["cell"] = [f"{100 * value:.1f}" for value in mean.value]
     table = mean.pivot(index=["arch", "scale", "fraction"], columns="metric", values="cell")

@@ -146,6 +146,8 @@ def _read(spec: Spec, dataset: Dataset, device: torch.device | str) -> Trained:
     weights, about = _files(spec)
     try:
         history = json.loads(about.read_text())
+        if history.pop("digest") != _digest(history):
+            raise _Unusable(f"{about.name} was edited")
         if history["spec"] != spec.content():
             raise _Unusable(f"{about.name} describes another specification than its name says")
         if history["dataset_fingerprint"] != dataset.fingerprint:
@@ -197,7 +199,7 @@ def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: b
         **provenance.machine(device),
     }
     with replacing(about) as temporary:
-        temporary.write_text(json.dumps(history, indent=1) + "\n")
+        temporary.write_text(json.dumps(history | {"digest": _digest(history)}, indent=1) + "\n")
     weights.with_suffix(".checkpoint").unlink(missing_ok=True)
 
 
@@ -212,6 +214,10 @@ def _resumed(
         warnings.warn(f"{spec.name} has to be trained from the start: {error}", DamagedModel, stacklevel=2)
         checkpoint.unlink()
         return go()
+
+
+def _digest(history: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(history, sort_keys=True).encode()).hexdigest()
 
 
 def _files(spec: Spec) -> tuple[Path, Path]:

@@ -163,7 +163,8 @@ def test_the_default_radii_steps_and_probabilities_are_the_papers():
         ("adversarial", {"deepfool_examples": 601}, "expected deepfool_examples to be at most 600, .*, got 601"),
         ("compression", {"train_examples": 1198}, "expected train_examples to be at most 1197, the train images .*"),
         ("noise_stability", {"cushion_examples": 1198}, "expected cushion_examples to be at most 1197, .*"),
-        ("effective_rank", {"directions": 33}, "expected directions to be at most 32 at avgpool, got 33"),
+        ("effective_rank", {"directions": 33}, "expected directions to be at most 32, the narrowest tap, got 33"),
+        ("compression", {"dim": [5, 150]}, "expected dim to be at most 64, the widest tap, got 150"),
     ],
 )
 def test_more_than_the_dataset_has_is_refused_in_a_sentence(page, given, fault, tiny):

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lrlib import paper
 from lrlib.prose.format import compare, percent, spread
-from lrlib.results import Record
+from lrlib.results import Record, over_seeds
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import radius
 
@@ -30,26 +30,21 @@ def findings(record: Record) -> list[str]:
     """What the rows say, in sentences."""
     table = record.frame("table1")
     attacked = table[table.metric == "adversarial_accuracy"]
-    radii = list(dict.fromkeys(attacked.eps))
+    largest = max(attacked.eps, key=radius)
     steps = int(attacked.steps.max())
-    hardest = attacked[(attacked.eps == radii[-1]) & (attacked.steps == steps)]
+    hardest = attacked[(attacked.eps == largest) & (attacked.steps == steps)]
     white, black = (hardest[hardest.setting == setting] for setting in ("white_box", "black_box"))
     rho = record.frame("table3")
     rho, success = rho[rho.metric == "rho"], rho[rho.metric == "success_rate"]
     return [
-        f"**White box**, PGD with {steps} steps at {radii[-1]}: {spread(white, 'N-LR')} of N-LR's answers stay right, "
-        f"{spread(white, '1-LR')} of 1-LR's and {spread(white, '2-LR')} of 2-LR's. "
-        + compare(white, "1-LR", "N-LR", what="The accuracy")
-        + " "
-        + compare(white, "2-LR", "N-LR", what="The accuracy"),
+        f"**White box**, PGD with {steps} steps at {largest}: {spread(white, 'N-LR')} of N-LR's answers stay right, "
+        f"{spread(white, '1-LR')} of 1-LR's and {spread(white, '2-LR')} of 2-LR's. " + compare(white, "The accuracy"),
         f"**Black box**, the same examples made on N-LR: {spread(black, '1-LR')} for 1-LR and {spread(black, '2-LR')} "
-        f"for 2-LR. {_masking(white, black)}",
+        f"for 2-LR. {_masking(attacked)}",
         *_steps_too_short(record),
         f"**DeepFool** changes an image by ρ = {_mean(rho, 'N-LR')} of its norm for N-LR, {_mean(rho, '1-LR')} for "
         f"1-LR and {_mean(rho, '2-LR')} for 2-LR, and fools the network on {percent(success.value.mean())} of images. "
-        + compare(rho, "1-LR", "N-LR", what="ρ")
-        + " "
-        + compare(rho, "2-LR", "N-LR", what="ρ"),
+        + compare(rho, "ρ"),
     ]
 
 
@@ -57,16 +52,20 @@ def _mean(rows: pd.DataFrame, variant: str) -> str:
     return f"{rows[rows.variant == variant].value.mean():.3f}"
 
 
-def _masking(white: pd.DataFrame, black: pd.DataFrame) -> str:
-    """Whether an attack that sees the network does worse than one that doesn't, the sign of masked gradients."""
-    means = {
-        name: (group.value.mean(), white[white.variant == name].value.mean())
-        for name, group in black.groupby("variant")
-    }
-    worse = [name for name, (transferred, seen) in means.items() if seen > transferred]
-    if worse:
-        return f"For {' and '.join(worse)} the transferred attack is the stronger one: a sign of masked gradients."
-    return "The attack that sees the network is the stronger one everywhere, as it should be without masked gradients."
+def _masking(attacked: pd.DataFrame) -> str:
+    """Where an attack that sees the network does worse than one that doesn't, the sign of masked gradients."""
+    mean = over_seeds(attacked, ["variant", "eps", "steps", "setting"])
+    table = mean.pivot(index=["variant", "eps", "steps"], columns="setting", values="value").dropna()
+    worse = table[table.white_box > table.black_box]
+    if worse.empty:
+        return (
+            "The attack that sees the network is the stronger one at every radius and number of steps, as it should be "
+            "without masked gradients."
+        )
+    return (
+        f"The transferred attack is the stronger one in {len(worse)} of {len(table)} settings "
+        f"({', '.join(sorted(set(worse.index.get_level_values('variant'))))}): a sign of masked gradients."
+    )
 
 
 def _steps_too_short(record: Record) -> list[str]:

@@ -30,6 +30,6 @@ def findings(record: Record) -> list[str]:
         sentences.append(
             f"**{where}**, all {full.dim.iloc[0]} dimensions give {spread(full, ours)} for {ours} and "
             f"{spread(full, 'N-LR')} for N-LR; {least.dim.iloc[0]} dimensions give {spread(least, ours)} and "
-            f"{spread(least, 'N-LR')}. {compare(least, ours, 'N-LR', what='With those few, the accuracy')}"
+            f"{spread(least, 'N-LR')}. {compare(least, 'With those few, the accuracy', ours=(ours,))}"
         )
     return sentences

@@ -26,8 +26,10 @@ def spread(rows: pd.DataFrame, variant: str, *, digits: int = 1) -> str:
     return f"{mean} (±{100 * (one.high - one.value):.{digits}f}, {one.seeds} seeds)"
 
 
-def compare(rows: pd.DataFrame, ours: str, plain: str, *, what: str = "The ratio") -> str:
-    """In how many seeds one variant's value is above another's."""
-    left, right = (rows[rows.variant == name].set_index("seed").value for name in (ours, plain))
-    above = int((left > right).sum())
-    return f"{what} of {ours} is above that of {plain} in {above} of {len(left)} seeds."
+def compare(rows: pd.DataFrame, what: str, *, ours: tuple[str, ...] = ("1-LR", "2-LR"), below: bool = False) -> str:
+    """In how many seeds each of our variants is above N-LR, or below it where less is better."""
+    values = {name: rows[rows.variant == name].set_index("seed").value for name in (*ours, "N-LR")}
+    plain = values.pop("N-LR")
+    better = {name: int((value < plain).sum() if below else (value > plain).sum()) for name, value in values.items()}
+    counts = " and ".join(f"in {better[name]} of {len(values[name])} seeds for {name}" for name in ours)
+    return f"{what} is {'below' if below else 'above'} that of N-LR {counts}."

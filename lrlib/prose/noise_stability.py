@@ -39,15 +39,20 @@ def findings(record: Record) -> list[str]:
     ]
     return [
         f"**Pixel noise** at every position drawn with p = {probability:g}: {spread(most, 'N-LR')} for N-LR, "
-        f"{spread(most, '1-LR')} for 1-LR, {spread(most, '2-LR')} for 2-LR. "
-        + compare(most, "1-LR", "N-LR", what="The accuracy"),
+        f"{spread(most, '1-LR')} for 1-LR, {spread(most, '2-LR')} for 2-LR. " + compare(most, "The accuracy"),
         f"**Propagation** at {figure.eps.iloc[-1]}: the squared relative change of the representation is "
         + ", ".join(f"{_ratio(slope, name)} times that of the input in {name}" for name in ("N-LR", "1-LR", "2-LR"))
         + ". "
-        + compare(slope, "1-LR", "N-LR", what="The factor"),
-        f"**Layer cushion**, medians over images, averaged over seeds: {'; '.join(layers)}.",
+        + compare(slope, "The factor", below=True),
+        f"**Layer cushion**, medians over images, averaged over seeds: {'; '.join(layers)}. {_cushions(median)}",
     ]
 
 
 def _ratio(rows: pd.DataFrame, variant: str) -> str:
     return f"{over_seeds(rows[rows.variant == variant], ['variant']).value.iloc[0]:.2f}"
+
+
+def _cushions(median: pd.DataFrame) -> str:
+    """In how many seeds the cushion is larger than N-LR's, layer by layer."""
+    trained = median[median.variant.isin(VARIANTS)]
+    return " ".join(compare(group, f"At {tap} the median") for tap, group in trained.groupby("tap", sort=False))

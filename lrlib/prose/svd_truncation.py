@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from lrlib import paper
 from lrlib.prose.format import percent
 from lrlib.results import Record, over_seeds
@@ -31,4 +33,19 @@ def findings(record: Record) -> list[str]:
             f"with {percent(best, 0)} scaled, where the test accuracy has gone from {percent(test[least])} to "
             f"{percent(test[best])}."
         )
-    return sentences
+    return [*sentences, *_claimed(frame)]
+
+
+def _claimed(frame: pd.DataFrame) -> list[str]:
+    """What the report's claims about 2L ask for: 40 % scaled, and 5 to 15 %."""
+    table = frame[frame.arch == "2L"].pivot(index="fraction", columns="metric", values="value")
+    if not {0.0, 0.05, 0.1, 0.15, 0.4} <= set(table.index):
+        return []
+    few = ", ".join(percent(table.test_accuracy[fraction]) for fraction in (0.05, 0.1, 0.15))
+    return [
+        f"**The report's claims about 2L**: with 40 % scaled, adversarial accuracy goes from "
+        f"{percent(table.adversarial_accuracy[0.0])} to {percent(table.adversarial_accuracy[0.4])}, test accuracy from "
+        f"{percent(table.test_accuracy[0.0])} to {percent(table.test_accuracy[0.4])} and train accuracy from "
+        f"{percent(table.train_accuracy[0.0])} to {percent(table.train_accuracy[0.4])}. With 5, 10 and 15 % scaled, "
+        f"test accuracy is {few}."
+    ]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrlib import metrics, models
+from lrlib.data import Dataset
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, keys, variants
+from lrlib.sections.measuring import Bench, keys, variants, widths
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
 from lrlib.specs import Spec
@@ -39,6 +40,13 @@ class Parameters(Base):
             raise ValueError(
                 f"expected dim of at most {self.train_examples}, the number of training images, got {max(self.dim)}"
             )
+
+    def fit(self, dataset: Dataset) -> None:
+        """Also hold the dimensions to the widest representation."""
+        super().fit(dataset)
+        most = max(widths(self.preset, dataset).values())
+        if max(self.dim) > most:
+            raise ValueError(f"expected dim to be at most {most}, the widest tap, got {max(self.dim)}")
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:

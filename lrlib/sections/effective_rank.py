@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrlib import linalg, metrics, models
+from lrlib.data import Dataset
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, keys, variants
+from lrlib.sections.measuring import Bench, keys, variants, widths
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
 from lrlib.specs import Spec
@@ -31,6 +32,13 @@ class Parameters(Base):
             raise ValueError(
                 f"expected examples to be at least {self.directions}, the number of directions, got {self.examples}"
             )
+
+    def fit(self, dataset: Dataset) -> None:
+        """Also hold the number of directions to the narrowest representation."""
+        super().fit(dataset)
+        least = min(widths(self.preset, dataset).values())
+        if self.directions > least:
+            raise ValueError(f"expected directions to be at most {least}, the narrowest tap, got {self.directions}")
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lrlib import data, presets, zoo
+from lrlib import data, models, presets, train, zoo
 from lrlib.data import Dataset
 from lrlib.runs import Run
 from lrlib.sections.parameters import Parameters
@@ -76,3 +76,11 @@ def keys(spec: Spec) -> dict[str, Any]:
 def variants(preset: str, seeds: Iterable[int], names: Sequence[str] = VARIANTS) -> list[Spec]:
     """The preset's networks, seed by seed so that the variants of a seed stand together."""
     return [presets.spec(preset, variant, seed) for seed in seeds for variant in names]
+
+
+def widths(preset: str, dataset: Dataset) -> dict[str, int]:
+    """Number of activations at each of the paper's taps of the preset's network, for the dataset's images."""
+    spec = presets.spec(preset, "N-LR", 0)
+    with torch.random.fork_rng(devices=[]):
+        model = train.build(spec, dataset)
+    return models.widths(model, models.places(spec.arch), channels=dataset.channels, size=dataset.size)
