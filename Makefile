@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: book test lint clean
+.PHONY: book test lint bench clean
 
 book: $(READY)
 	$(BIN)/lrlib book
@@ -11,6 +11,9 @@ book: $(READY)
 test: lint
 	$(BIN)/pytest
 	$(BIN)/lrlib book --fresh
+
+bench: $(READY)
+	$(BIN)/lrlib run benchmarks -p preset paper -p measure true
 
 lint: $(READY)
 	$(BIN)/ruff check .

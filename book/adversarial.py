@@ -23,6 +23,9 @@
 preset: str = "quick"  # chooses the default of every other parameter
 seeds: list[int] = None  # training seeds of each network
 examples: int = None  # test images, the first ones of the test set
+arch: str = None  # architecture of the networks
+dataset: str = None  # dataset they are trained on
+epochs: int = None  # length of a full training; fewer than the preset's shorten its schedule
 eps: list[str] = None  # radii of the ball
 steps: list[int] = None  # steps of PGD
 step_size: str = None  # length of a step of PGD
@@ -52,6 +55,9 @@ parameters = section.Parameters.of(
     preset,
     seeds=seeds,
     examples=examples,
+    arch=arch,
+    dataset=dataset,
+    epochs=epochs,
     eps=eps,
     steps=steps,
     step_size=step_size,

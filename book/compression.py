@@ -20,6 +20,9 @@
 preset: str = "quick"  # chooses the default of every other parameter
 seeds: list[int] = None  # training seeds of each network
 examples: int = None  # test images, the first ones of the test set
+arch: str = None  # architecture of the networks
+dataset: str = None  # dataset they are trained on
+epochs: int = None  # length of a full training; fewer than the preset's shorten its schedule
 dim: list[int] = None  # principal components that are kept, beside all dimensions
 train_examples: int = None  # training images for the classifier, the first ones
 record: str = None  # file for the record; the preset's own if all parameters are at its defaults
@@ -44,6 +47,9 @@ parameters = section.Parameters.of(
     preset,
     seeds=seeds,
     examples=examples,
+    arch=arch,
+    dataset=dataset,
+    epochs=epochs,
     dim=dim,
     train_examples=train_examples,
 )

@@ -21,6 +21,9 @@
 preset: str = "quick"  # chooses the default of every other parameter
 seeds: list[int] = None  # training seeds of each network
 examples: int = None  # test images, the first ones of the test set
+arch: str = None  # architecture of the networks
+dataset: str = None  # dataset they are trained on
+epochs: int = None  # length of a full training; fewer than the preset's shorten its schedule
 directions: int = None  # leading directions to show
 part: str = None  # images whose representations are taken
 record: str = None  # file for the record; the preset's own if all parameters are at its defaults
@@ -41,7 +44,16 @@ Markdown(prose.claim())
 # A parameter that is not given takes the preset's default.
 
 # %%
-parameters = section.Parameters.of(preset, seeds=seeds, examples=examples, directions=directions, part=part)
+parameters = section.Parameters.of(
+    preset,
+    seeds=seeds,
+    examples=examples,
+    arch=arch,
+    dataset=dataset,
+    epochs=epochs,
+    directions=directions,
+    part=part,
+)
 tables.parameters(parameters)
 
 # %% [markdown]

@@ -21,6 +21,9 @@
 preset: str = "quick"  # chooses the default of every other parameter
 seeds: list[int] = None  # training seeds of each network
 examples: int = None  # test images, the first ones of the test set
+arch: str = None  # architecture of the networks
+dataset: str = None  # dataset they are trained on
+epochs: int = None  # length of a full training; fewer than the preset's shorten its schedule
 probability: list[float] = None  # probabilities with which a pixel is perturbed
 std: str = None  # standard deviation of the noise in pixel units
 eps: list[str] = None  # radii of the attacks that are propagated
@@ -48,6 +51,9 @@ parameters = section.Parameters.of(
     preset,
     seeds=seeds,
     examples=examples,
+    arch=arch,
+    dataset=dataset,
+    epochs=epochs,
     probability=probability,
     std=std,
     eps=eps,

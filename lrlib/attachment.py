@@ -15,15 +15,18 @@ from lrlib.lowrank import Losses, LowRank
 class Attachment:
     """LR layers on the named modules of a network; see :func:`attach`.
 
+    During a forward pass the activations are only kept, so that the pass can be compiled; the layers see them when a
+    loss or a step is asked for.
+
     Attributes:
         layers: The :class:`LowRank` of each tap.
-        losses: The unweighted losses of each tap in the last forward pass in training mode; of a module that a pass
-            calls more than once, those of the last call.
     """
 
     def __init__(
         self, model: nn.Module, layers: Mapping[str, LowRank], lambda_c: float, lambda_n: float, *, bounded: bool
     ) -> None:
+        if lambda_c < 0 or lambda_n < 0:
+            raise ValueError(f"expected weights of the losses from 0 on, got {lambda_c=} and {lambda_n=}")
         if not layers:
             raise ValueError("expected at least one LR layer, got none")
         modules = dict(model.named_modules())
@@ -33,8 +36,8 @@ class Attachment:
             raise ValueError(f"expected taps among {known}, got {', '.join(map(repr, unknown))}")
         self.layers = dict(layers)
         self.lambda_c, self.lambda_n, self.bounded = lambda_c, lambda_n, bounded
-        self.losses: dict[str, Losses] = {}
-        self._sizes: dict[str, Tensor] = {}
+        self._activations: dict[str, Tensor] = {}
+        self._losses: dict[str, Losses] = {}
         self._model = model
         self._handles = [modules[tap].register_forward_hook(self._collector(tap)) for tap in layers]
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -48,11 +51,21 @@ class Attachment:
             if not isinstance(output, Tensor):
                 raise TypeError(f"expected {tap} to return a tensor, got {type(output).__name__}")
             # A copy, for the next module may be a ReLU that overwrites what the losses still need.
-            a = output.flatten(1).clone()
-            self.losses[tap] = self.layers[tap](a)
-            self._sizes[tap] = _size(a.detach() + self.layers[tap].b)
+            self._activations[tap] = output.flatten(1).clone()
+            self._losses = {}
 
         return collect
+
+    @property
+    def losses(self) -> dict[str, Losses]:
+        """The unweighted losses of each tap in the last forward pass in training mode since the last step.
+
+        Of a module that a pass calls more than once they are those of the last call.
+        """
+        if not self._losses:
+            with torch.enable_grad():
+                self._losses = {tap: self.layers[tap](a) for tap, a in self._activations.items()}
+        return self._losses
 
     def loss(self) -> Tensor:
         r"""The regularizer of the last forward pass, summed over the taps.
@@ -63,29 +76,33 @@ class Attachment:
         Raises:
             RuntimeError: If some tap saw no forward pass in training mode since the last call of :meth:`step`.
         """
-        silent = self.layers.keys() - self.losses.keys()
+        silent = self.layers.keys() - self._activations.keys()
         if silent:
             raise RuntimeError(f"expected a forward pass in training mode first, got none through {', '.join(silent)}")
         terms = []
         for tap, one in self.losses.items():
-            scale = self._sizes[tap].clamp_min(1) if self.bounded else 1
+            a = self._activations[tap].detach()
+            scale = _size(a + self.layers[tap].b).clamp_min(1) if self.bounded else 1
             terms.append(self.lambda_c * one.projection / scale + self.lambda_n * one.norm)
         return torch.stack(terms).sum()
 
     def step(self) -> None:
         """Step every layer, after the network's own optimizer: :meth:`LowRank.step`."""
-        for layer in self.layers.values():
-            layer.step()
-        self.losses.clear()
-        self._sizes.clear()
+        if self.losses:
+            for layer in self.layers.values():
+                layer.step()
+        self._forget()
 
     def detach(self) -> None:
         """Take the layers off; the network is then exactly what it was."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self.losses.clear()
-        self._sizes.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._activations.clear()
+        self._losses = {}
 
     def __enter__(self) -> Self:
         return self

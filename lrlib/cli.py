@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import click
 from lrlib import data, presets, provenance, reproduce, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
-from lrlib.sections.parameters import Parameters
+from lrlib.sections.parameters import PageParameters, Parameters
 from lrlib.specs import Spec
+from lrlib.zoo import Trained
 
 _PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
+_EPOCHS = click.option("--epochs", type=click.IntRange(1), help="shorten the preset's schedule to so many epochs")
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 
 
@@ -70,7 +73,7 @@ def book(preset: str, fresh: bool) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book."""
     pages, builder = _pages(), _builder()
     todo = {}
-    for page in sections.PAGES:
+    for page in (*sections.PAGES, *sections.STANDING):
         parameters = sections.get(page).Parameters.of(preset)
         if not fresh and pages.is_current(page, parameters, _executed(page)):
             click.echo(f"{page}: up to date")
@@ -83,36 +86,53 @@ def book(preset: str, fresh: bool) -> None:
 
 
 @cli.command()
+@click.argument("spec", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @_PRESET
 @click.option("--model", "variants", multiple=True, help="a variant, such as 1-LR; all three unless given")
 @click.option("--seeds", default=None, help="training seeds as 0,1,2; the preset's unless given")
+@_EPOCHS
 @click.option("--download", is_flag=True, help="download the dataset if it is missing")
 @_DEVICE
-def train(preset: str, variants: tuple[str, ...], seeds: str | None, download: bool, device: str) -> None:
-    """Train a preset's models, those that are not there yet."""
+def train(
+    spec: Path | None,
+    preset: str,
+    variants: tuple[str, ...],
+    seeds: str | None,
+    epochs: int | None,
+    download: bool,
+    device: str,
+) -> None:
+    """Train a preset's models, those that are not there yet, or the one that the file SPEC describes.
+
+    SPEC is JSON with a specification's fields, or what lies beside a stored model. A training that is stopped or killed
+    goes on from its last finished epoch.
+    """
     chosen = presets.get(preset)
-    numbers = chosen.seeds if seeds is None else Parameters.one("seeds", seeds)
-    if download:  # the SVD page's, which its own measurement looks for
-        data.load(chosen.report_dataset, download=True)
-    specs = [presets.spec(preset, variant, seed) for seed in numbers for variant in variants or VARIANTS]
-    _train(specs, device=device, download=download)
-    for spec in specs:
-        found = zoo.find(spec)
-        if found is not None:
-            click.echo(f"{spec.name}: test accuracy {100 * found.history['test_accuracy']:.2f} %")
+    numbers = chosen.seeds if seeds is None else PageParameters.one("seeds", seeds)
+    if spec is not None:
+        specs = [_read_spec(spec)]
+    else:
+        if download:  # the SVD page's, which its own measurement looks for
+            data.load(chosen.report_dataset, download=True)
+        specs = [
+            presets.spec(preset, variant, seed, epochs=epochs) for seed in numbers for variant in variants or VARIANTS
+        ]
+    for one in _train(specs, device=device, download=download):
+        click.echo(f"{one.spec.name}: test accuracy {100 * one.history['test_accuracy']:.2f} %")
 
 
 @cli.command("reproduce")
 @_PRESET
 @click.option("--budget", type=float, required=True, metavar="MINUTES", help="when to stop, cleanly")
 @click.option("--only", multiple=True, metavar="PAGE", help="a page; all of them unless given")
+@_EPOCHS
 @_DEVICE
-def reproduce_records(preset: str, budget: float, only: tuple[str, ...], device: str) -> None:
+def reproduce_records(preset: str, budget: float, only: tuple[str, ...], epochs: int | None, device: str) -> None:
     """Train and measure what a preset's records lack, most wanted first, within a budget of time.
 
     A training that has to stop goes on from its last epoch next time. Needs no Jupyter.
     """
-    left = reproduce.reproduce(preset, minutes=budget, only=only, device=device, say=click.echo)
+    left = reproduce.reproduce(preset, minutes=budget, only=only, epochs=epochs, device=device, say=click.echo)
     for task in left:
         click.echo(f"left: {task}")
 
@@ -125,7 +145,7 @@ def show_results(page: str | None, preset: str, csv: bool) -> None:
     """Show the committed records, or the rows of one PAGE."""
     presets.get(preset)
     if page is None:
-        for name in sections.PAGES:
+        for name in (*sections.PAGES, *sections.STANDING):
             for found, record in results.committed(name).items():
                 click.echo(f"{name} at {found}: {len(record.rows)} rows, started {record.runs[0]['started']}")
         return
@@ -133,6 +153,14 @@ def show_results(page: str | None, preset: str, csv: bool) -> None:
     record = results.load(results.path(page, preset))
     frame = record.frame().drop(columns=["survived", "image", "image_adv"], errors="ignore").convert_dtypes()
     click.echo(frame.to_csv(index=False).rstrip("\n") if csv else frame.to_string(index=False, na_rep=""))
+
+
+def _read_spec(file: Path) -> Spec:
+    try:
+        content = json.loads(file.read_text())
+        return Spec.of(content.get("spec", content))
+    except (OSError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"expected a specification at {file}: {error}") from error
 
 
 def _unique(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -167,18 +195,19 @@ def _prepare(todo: list[tuple[Parameters, list[Spec]]]) -> None:
     That happens here, where a progress bar can be seen and a mistake costs nothing, instead of inside a kernel.
     """
     for parameters, specs in todo:
-        parameters.fit(data.load(specs[0].dataset, size=specs[0].size))
+        if specs:
+            parameters.fit(data.load(specs[0].dataset, size=specs[0].size))
     _train([spec for _, specs in todo for spec in specs])
 
 
-def _train(specs: list[Spec], *, device: str = "auto", download: bool = False) -> None:
+def _train(specs: list[Spec], *, device: str = "auto", download: bool = False) -> list[Trained]:
     chosen = zoo.pick_device(device)
-    for spec in dict.fromkeys(specs):
-        zoo.find_or_train(spec, device=chosen, download=download)
+    return [zoo.find_or_train(spec, device=chosen, download=download) for spec in dict.fromkeys(specs)]
 
 
 def _executed(page: str) -> Path:
-    return provenance.ROOT / "book" / f"{page}.ipynb"
+    executed: Path = _pages().BOOK / f"{page}.ipynb"
+    return executed
 
 
 def _execute(page: str, parameters: Parameters, folder: Path | None) -> None:

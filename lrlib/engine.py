@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 import torch
@@ -30,6 +32,7 @@ class Training:
 
     Attributes:
         model: The network.
+        precision: The specification's, or ``"fp32"`` where the device has no bf16.
         epochs_done: Number of finished epochs.
         summary: Loss and accuracy on the training batches of the last epoch; empty before the first.
     """
@@ -40,7 +43,10 @@ class Training:
         self.batches = batches(spec, dataset)
         self.optimizer = _optimizer(spec, model)
         self.schedule = _schedule(spec, self.optimizer, self.batches)
+        self.precision = spec.precision if has_bf16(device) else "fp32"
         self.regularizer: Attachment | None = None
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._compile()
         self.epochs_done = 0
         self.summary: dict[str, float] = {}
 
@@ -51,7 +57,7 @@ class Training:
             FloatingPointError: If the loss, the weights or the activations at an LR layer are not finite.
         """
         if self.spec.lr is not None and self.epochs_done == self.spec.lr.from_epoch:
-            self._put_on(self.spec.lr)
+            self.attach_layers(self.spec.lr)
         self.model.train()
         meter = _Meter(bar, self.device)
         generator = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + self.epochs_done)
@@ -60,7 +66,7 @@ class Training:
             images, labels = as_float(self.x[index]), self.y[index]
             if self.dataset.augment:
                 images = crop_and_flip(images, generator)
-            loss, logits = self._step(images, labels)
+            loss, logits = self.step(images, labels)
             meter.add(loss, logits, labels)
         self.summary = meter.means()
         self.epochs_done += 1
@@ -69,9 +75,10 @@ class Training:
         if not all(torch.isfinite(value).all() for value in self.model.state_dict().values()):
             raise FloatingPointError(f"expected finite weights and statistics, got others in epoch {self.epochs_done}")
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
-            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of SGD on images ``(n, c, h, w)`` in [0, 1] and labels ``(n,)``: the loss and the logits."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self._forward(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), labels)
         total = loss if self.regularizer is None else loss + self.regularizer.loss()
         self.optimizer.zero_grad(set_to_none=True)
@@ -81,6 +88,23 @@ class Training:
         if self.regularizer is not None:
             self.regularizer.step()
         return loss.detach(), logits.detach()
+
+    def _forward(self, images: Tensor) -> Tensor:
+        """The logits; on a GPU from the compiled network, or from the network itself where compiling fails."""
+        if self._compiled is not None:
+            try:
+                logits: Tensor = self._compiled(images)
+                return logits
+            except Exception as error:  # whatever a compiler raises, training goes on
+                warnings.warn(f"training without torch.compile, which failed: {error}", RuntimeWarning, stacklevel=2)
+                self._compiled = None
+        uncompiled: Tensor = self.model(images)
+        return uncompiled
+
+    def _compile(self) -> None:
+        if self.device.type == "cuda":
+            torch._dynamo.reset()  # compiled code does not see hooks that come later
+            self._compiled = torch.compile(self.model)
 
     def finish(self) -> nn.Module:
         """The network in evaluation mode, without its LR layers."""
@@ -109,14 +133,15 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if state["layers"] and self.spec.lr is not None:
-            self._put_on(self.spec.lr)
+            self.attach_layers(self.spec.lr)
             for tap, layer in self.regularizer.layers.items() if self.regularizer else ():
                 layer.load_state_dict(state["layers"][tap])
         torch.set_rng_state(state["random"]["cpu"].cpu())
         if state["random"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["random"]["cuda"].cpu(), self.device)
 
-    def _put_on(self, settings: Regularizer) -> None:
+    def attach_layers(self, settings: Regularizer) -> None:
+        """Put the LR layers on, started from the features of the first training images."""
         taps = models.taps(self.spec.arch, self.spec.variant)
         layers = {}
         for i, tap in enumerate(taps):
@@ -127,6 +152,7 @@ class Training:
                 rank,
                 cut_every=settings.cut_every,
                 step_size=settings.step_size,
+                start=settings.start,
                 projection=settings.projection,
                 members=settings.members,
                 as_written=settings.as_written,
@@ -136,6 +162,7 @@ class Training:
         self.regularizer = attach(self.model, layers, **weights, bounded=settings.bounded)
         for tap, layer in layers.items():
             layer.start_(metrics.features(self.model, as_float(self.x[: max(512, 4 * layer.rank)]), tap))
+        self._compile()
 
 
 class _Meter:
@@ -161,6 +188,13 @@ class _Meter:
         return means
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device computes in bf16 itself; one that doesn't is slower with it than without."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def batches(spec: Spec, dataset: Dataset) -> int:
     """Number of steps in an epoch."""
     return -(-len(dataset.x_train) // spec.batch_size)
@@ -172,11 +206,11 @@ def _order(n: int, batches: int, generator: torch.Generator) -> tuple[Tensor, ..
 
 
 def _optimizer(spec: Spec, model: nn.Module) -> torch.optim.Optimizer:
+    parameters = list(model.parameters())
     if spec.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
-    return torch.optim.SGD(
-        model.parameters(), lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay
-    )
+        return torch.optim.Adam(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
+    momentum, decay = spec.momentum, spec.weight_decay
+    return torch.optim.SGD(parameters, lr=spec.learning_rate, momentum=momentum, weight_decay=decay, fused=True)
 
 
 def _schedule(spec: Spec, optimizer: torch.optim.Optimizer, batches: int) -> LRScheduler:

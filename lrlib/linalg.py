@@ -15,6 +15,7 @@ from torch import Tensor
 Features = Tensor | Iterable[Tensor]
 
 _ROWS_IN_DOUBLE = 4096
+_SMOOTHING_ATTEMPTS = 100
 
 
 @torch.no_grad()
@@ -131,6 +132,33 @@ def row_norms(x: Tensor) -> Tensor:
     """
     norms: Tensor = torch.linalg.vector_norm(x.detach().reshape(len(x), -1), dim=1, dtype=torch.float64)
     return norms
+
+
+def smoothed_eigh(Z: Tensor, smoothing: float) -> tuple[Tensor, Tensor, float]:
+    """Eigenvalues of a symmetric matrix whose decomposition may have to be helped (appendix B.1).
+
+    Args:
+        Z: Symmetric matrix ``(l, l)``.
+        smoothing: Multiple of the identity that is added, again and again, while the decomposition does not converge.
+
+    Returns:
+        Eigenvalues ``(l,)``, ascending, and eigenvectors ``(l, l)`` of ``Z + shift * I``, and ``shift``.
+
+    Raises:
+        ValueError: If it never converges.
+    """
+    eye = torch.eye(len(Z), dtype=Z.dtype, device=Z.device)
+    for attempt in range(_SMOOTHING_ATTEMPTS):
+        shift = attempt * smoothing
+        try:
+            d, Q = torch.linalg.eigh(Z + shift * eye if shift else Z)
+            return d, Q, shift
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            continue
+    raise ValueError(
+        f"expected a matrix whose eigenvalues converge, got one that fails after {_SMOOTHING_ATTEMPTS} attempts, "
+        f"the last with {shift:g} added to its diagonal"
+    )
 
 
 def _spectrum(batches: Iterable[Tensor], *, centred: bool) -> Tensor:

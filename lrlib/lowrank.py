@@ -6,15 +6,18 @@ named modules of a network.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
 from lrlib import nystrom
+from lrlib.dense import Cut, Dense, Projection, Seen
+from lrlib.factored import Factored
 
-Projection = Literal["ensemble", "nystrom", "exact"]
-PROJECTIONS: tuple[Projection, ...] = ("ensemble", "nystrom", "exact")
+Form = Literal["auto", "dense", "factored"]
+Start = Literal["leading", "random"]
+PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
 
 class Losses(NamedTuple):
@@ -34,9 +37,8 @@ class LowRank(nn.Module):
 
     The layer is trained beside the network: after each backward pass, :meth:`step` takes one descent step on
     :math:`\mathcal{L}_c` in ``W``, then one in ``b``, and every ``cut_every`` steps cuts ``W`` to rank ``rank``. The
-    paper keeps ``W`` symmetric by the parametrisation :math:`W = (W_s + W_s^\top) / 2`; the gradient in :math:`W_s` is
-    then the symmetric part of the gradient in ``W``, so a ``W`` that starts symmetric and takes that step is the same
-    iteration.
+    paper keeps ``W`` symmetric by the parametrisation :math:`W = (W_s + W_s^\top) / 2`; a ``W`` that starts symmetric
+    and steps along the symmetric part of its gradient is the same iteration.
 
     The paper states neither the start of ``W`` and ``b`` nor their steps. Here ``W`` starts as the projector on the
     leading directions of the first activations it sees, with ``b`` minus their mean. The curvature of
@@ -44,22 +46,26 @@ class LowRank(nn.Module):
     is ``step_size`` over :math:`\mathbb{E}\|a + b\|^2`, and in ``b`` half of ``step_size``, so that any ``step_size``
     below one is stable, whatever the scale of the activations.
 
+    ``W`` is kept as a matrix or by factors that are never multiplied out, whichever is cheaper; they agree to rounding.
+
     Args:
         features: Width of the activations, the paper's ``m``.
         rank: Target rank ``r``, ``1 <= rank <= features``.
         cut_every: Steps between two cuts of the rank; the paper says 10.
         step_size: Step for ``W`` relative to the largest stable one, and for ``b`` likewise, in ``(0, 1)``.
         weight_decay: Share of ``W`` that a step takes off, over ``step_size``; at least 0.
-        projection: How the rank is cut: ``"ensemble"`` (the paper's), ``"nystrom"`` or ``"exact"``.
-        columns: Columns that Nyström samples; twice the rank, as in the paper, unless given, at most ``features``.
+        projection: How the rank is cut: ``"ensemble"`` (the paper's), ``"nystrom"``, ``"randomized"`` or ``"exact"``.
+        columns: Columns that Nyström samples, or width of the random block; twice the rank, as in the paper, unless
+            given, at most ``features``.
         members: Members of the ensemble; the paper doesn't say.
         as_written: Leave the ensemble's average at its rank of up to ``members * rank``, as the paper writes it; of no
             effect on the other projections.
         smoothing: Multiple of the identity added while a decomposition fails (appendix B.1).
-        seed: Seed of the columns that Nyström samples.
+        seed: Seed of the columns that Nyström samples, of the random block, and of a random start.
+        start: ``"leading"``, or ``"random"`` for the projector on a random subspace; ``b`` starts likewise.
+        form: ``"dense"``, ``"factored"``, or ``"auto"`` for the one that is cheaper for the first batch's size.
 
     Attributes:
-        W: Symmetric matrix ``(m, m)``.
         b: Translation ``(m,)``.
         steps: Number of steps taken.
         started: Whether ``W`` and ``b`` have their start.
@@ -76,7 +82,6 @@ class LowRank(nn.Module):
         2
     """
 
-    W: Tensor
     b: Tensor
 
     def __init__(
@@ -93,6 +98,8 @@ class LowRank(nn.Module):
         as_written: bool = False,
         smoothing: float = 0.01,
         seed: int = 0,
+        start: Start = "leading",
+        form: Form = "auto",
     ) -> None:
         super().__init__()
         columns = min(features, 2 * rank) if columns is None else columns
@@ -103,29 +110,37 @@ class LowRank(nn.Module):
             raise ValueError(f"expected weight_decay >= 0, got {weight_decay}")
         if cut_every < 1:
             raise ValueError(f"expected cut_every >= 1, got {cut_every}")
-        if projection not in PROJECTIONS:
-            raise ValueError(f"expected a projection among {', '.join(PROJECTIONS)}, got {projection!r}")
-        self.features, self.rank, self.cut_every = features, rank, cut_every
-        self.step_size, self.weight_decay = step_size, weight_decay
-        self.projection, self.members, self.as_written = projection, members, as_written
-        self.columns, self.smoothing, self.seed = columns, smoothing, seed
-        self.register_buffer("W", torch.zeros(features, features))
+        _check_among("projection", projection, PROJECTIONS)
+        _check_among("start", start, get_args(Start))
+        _check_among("form", form, get_args(Form))
+        self.features, self.rank, self.cut_every, self.start, self.form = features, rank, cut_every, start, form
+        self.step_size, self.weight_decay, self.seed = step_size, weight_decay, seed
+        self.cut = Cut(projection, rank, columns, members if projection == "ensemble" else 1, smoothing, as_written)
+        self.matrix: Dense | Factored = Factored(torch.zeros(0, features), torch.zeros(0))
         self.register_buffer("b", torch.zeros(features))
         # Not buffers: on a GPU, each look at one would wait for all that is queued there.
         self.steps, self.started = 0, False
-        self._batch: tuple[Tensor, Tensor] | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def W(self) -> Tensor:
+        """The symmetric matrix ``(m, m)``; of a layer by factors, formed anew at each look."""
+        return self.matrix.dense()
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
-        return f"features={self.features}, rank={self.rank}, projection={self.projection!r}"
+        return f"features={self.features}, rank={self.rank}, projection={self.cut.projection!r}"
 
-    def get_extra_state(self) -> Tensor:
-        """What ``state_dict`` keeps beside ``W`` and ``b``: ``steps`` and ``started``."""
-        return torch.tensor([self.steps, int(self.started)])
+    def get_extra_state(self) -> dict[str, Any]:
+        """What ``state_dict`` keeps beside ``b``: ``W`` in its form, ``steps`` and ``started``."""
+        return {"steps": self.steps, "started": self.started, "matrix": self.matrix.content()}
 
-    def set_extra_state(self, state: Tensor) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         """What ``load_state_dict`` does with it."""
-        self.steps, self.started = int(state[0]), bool(state[1])
+        self.steps, self.started = state["steps"], state["started"]
+        content = {name: value.to(self.b).clone() for name, value in state["matrix"].items()}
+        self.matrix = Dense(**content) if "W" in content else Factored(**content)
+        self._seen = None
 
     def forward(self, a: Tensor) -> Losses:
         r"""The two losses of a batch (eq. 2).
@@ -147,33 +162,48 @@ class LowRank(nn.Module):
         if a.ndim != 2 or a.shape[1] != self.features:
             raise ValueError(f"expected activations of shape (n, {self.features}), got {tuple(a.shape)}")
         with torch.autocast(a.device.type, enabled=False):
-            a = a.to(self.W.dtype)
+            a = a.to(self.b.dtype)
             if self.training and not self.started:
                 self.start_(a.detach())
-            translated = a + self.b
-            residual = translated @ self.W - translated
+            if self.training and self.steps == 0:
+                self._settle_form_(len(a))
+            projection, seen = self.matrix.loss(a + self.b)
             if self.training:
-                self._batch = (translated.detach(), residual.detach())
-            projection = residual.square().sum(dim=1).mean()
+                self._seen = seen
             norm = (1 - torch.linalg.vector_norm(a, dim=1)).abs().mean()
         return Losses(projection, norm)
 
     @torch.no_grad()
     def start_(self, a: Tensor) -> Self:
-        """Set ``W`` to the projector on the leading directions of ``a`` ``(n, m)`` and ``b`` to minus its mean.
-
-        Raises:
-            FloatingPointError: If ``a`` is not finite.
-        """
-        a = a.to(self.W)
+        """Set ``W`` to the projector on the leading directions of ``a`` ``(n, m)`` and ``b`` to minus its mean."""
+        a = a.to(self.b)
         if not torch.isfinite(a).all():
             raise FloatingPointError("expected finite activations to start W from, got infinities or NaN")
         mean = a.mean(dim=0)
-        directions = torch.linalg.svd(a - mean, full_matrices=False)[2][: self.rank]
-        self.W.copy_(nystrom.Factors(directions.T, torch.ones_like(directions[:, 0])).dense())
+        if self.start == "random":
+            gaussian = torch.randn(self.features, self.rank, generator=self._generator(), dtype=a.dtype)
+            self.matrix = Factored.projector(torch.linalg.qr(gaussian.to(a.device))[0].T)
+        else:
+            self.matrix = Factored.projector(torch.linalg.svd(a - mean, full_matrices=False)[2][: self.rank])
         self.b.copy_(-mean)
         self.started = True
         return self
+
+    @torch.no_grad()
+    def set_(self, W: Tensor, b: Tensor) -> Self:
+        """Set ``W``, a symmetric matrix ``(m, m)``, and ``b`` ``(m,)``, as a start of one's own."""
+        nystrom.check_symmetric(W)
+        if (len(W), *b.shape) != (self.features, self.features):
+            raise ValueError(f"expected W and b of width {self.features}, got {tuple(W.shape)} and {tuple(b.shape)}")
+        self.matrix = Dense(W.to(self.b).clone())
+        self.b.copy_(b)
+        self.started = True
+        return self
+
+    def _settle_form_(self, n: int) -> None:
+        rows = self.rank + 2 * n * self.cut_every
+        dense = 4 * rows > 3 * self.features if self.form == "auto" else self.form == "dense"
+        self.matrix = Dense(self.matrix.dense()) if dense else Factored.of(self.matrix, rows)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -184,39 +214,37 @@ class LowRank(nn.Module):
         Raises:
             FloatingPointError: If that batch was not finite; ``W`` and ``b`` are left as they were.
         """
-        if self._batch is None:
+        if self._seen is None:
             return
-        translated, residual = self._batch
-        self._batch = None
-        energy = translated.square().sum(dim=1).mean()
+        seen, self._seen = self._seen, None
+        energy = seen.a.square().sum(dim=1).mean()
         if not torch.isfinite(energy):
             raise FloatingPointError("expected finite activations in the LR layer, got infinities, NaN or an overflow")
-        scale = self.step_size / (len(translated) * energy.clamp_min(torch.finfo(energy.dtype).tiny))
-        with torch.autocast(self.W.device.type, enabled=False):
+        with torch.autocast(self.b.device.type, enabled=False):
             if self.weight_decay:
-                self.W.mul_(1 - self.step_size * self.weight_decay)
-            outer = (scale * translated).T @ residual
-            self.W.sub_(outer + outer.T)
+                self.matrix.decay_(self.step_size * self.weight_decay)
+            self.matrix.descend_(
+                seen, self.step_size / (len(seen.a) * energy.clamp_min(torch.finfo(energy.dtype).tiny))
+            )
             # With the W of now, not of the forward pass: two steps at once could overshoot together.
-            mean = translated.mean(dim=0)
-            pull = mean @ self.W - mean
-            self.b.sub_(self.step_size * (pull @ self.W - pull))
+            mean = seen.a.mean(dim=0)
+            pull = self.matrix.multiply(mean) - mean
+            self.b.sub_(self.step_size * (self.matrix.multiply(pull) - pull))
         self.steps += 1
         if self.steps % self.cut_every == 0:
-            self._cut_(cut=not self.as_written)
-
-    def project_(self) -> Self:
-        """Cut ``W`` to rank at most ``rank`` (line 13 of Algorithm 2), whatever ``as_written`` says."""
-        self._cut_(cut=True)
-        return self
+            self.matrix.cut_(self.cut, self._generator())
 
     @torch.no_grad()
-    def _cut_(self, *, cut: bool) -> None:
-        if self.projection == "exact":
-            self.W.copy_(nystrom.exact_factors(self.W, self.rank, self.smoothing).dense())
-            return
-        # Seeded by the step, so that a resumed run draws what an uninterrupted one draws.
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.steps)
-        members = self.members if self.projection == "ensemble" else 1
-        args = (self.W, self.rank, self.columns, members, generator, self.smoothing)
-        self.W.copy_(nystrom.ensemble_factors(*args, cut=cut).dense())
+    def project_(self) -> Self:
+        """Cut ``W`` to rank at most ``rank`` (line 13 of Algorithm 2), whatever ``as_written`` says."""
+        self.matrix.cut_(self.cut._replace(as_written=False), self._generator())
+        return self
+
+    def _generator(self) -> torch.Generator:
+        """Seeded by the step, so that a resumed run draws what an uninterrupted one draws."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + self.steps)
+
+
+def _check_among(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"expected a {name} among {', '.join(known)}, got {value!r}")

@@ -36,6 +36,7 @@ _TAPS: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {
     "resnet50": (("avgpool", 100 / 2_048), ("layer3", 500 / 65_536)),
     "vgg19": (("classifier.4", 100 / 512), ("avgpool", 100 / 512)),
 }
+PLACED: tuple[str, ...] = tuple(_TAPS)  # the architectures that have places for LR layers
 
 
 class Normalize(nn.Module):
@@ -179,6 +180,12 @@ def widths(model: nn.Module, taps: Sequence[str], *, channels: int, size: int) -
     return found
 
 
+def append(model: nn.Module, tap: str, module: nn.Module) -> None:
+    """Put a module behind the one at a tap, in the place that both then take together."""
+    parent, _, name = tap.rpartition(".")
+    setattr(model.get_submodule(parent), name, nn.Sequential(model.get_submodule(tap), module))
+
+
 def _resnet(arch: str, classes: int, width: int, channels: int, normalize: Normalize) -> ResNet:
     block, layers = _BLOCKS[arch]
     with torch.device("meta"):  # torchvision builds the full width; every layer with parameters is replaced below
@@ -227,10 +234,7 @@ def _linear(arch: str, classes: int, width: int, pixels: int) -> nn.Sequential:
 
 def _insert_bottles(model: nn.Module, arch: str, variant: str, channels: int, size: int) -> None:
     for tap, features in widths(model, taps(arch, variant), channels=channels, size=size).items():
-        module = model.get_submodule(tap)
-        bottled = nn.Sequential(module, Bottle(features, target_rank(arch, tap, features)))
-        parent, _, name = tap.rpartition(".")
-        setattr(model.get_submodule(parent), name, bottled)
+        append(model, tap, Bottle(features, target_rank(arch, tap, features)))
 
 
 def _check(arch: str, classes: int, width: int, variant: str, size: int) -> None:

@@ -1,34 +1,14 @@
 r"""Projections of a symmetric matrix onto the matrices of rank at most ``r`` (section 2, line 6 of Algorithm 1).
 
-A cut to rank ``r`` is kept as :class:`Factors`, because an ``(m, m)`` result need not be formed to be used.
-:func:`exact`, :func:`nystrom` and :func:`ensemble` take and return dense matrices.
+The functions take and return dense matrices; :mod:`lrlib.factors` has them by factors, as the LR layer uses them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-_SMOOTHING_ATTEMPTS = 100
-
-
-class Factors(NamedTuple):
-    r"""A symmetric matrix :math:`U \operatorname{diag}(d)\, U^\top` of rank at most ``len(d)``.
-
-    Attributes:
-        U: Columns ``(m, k)``, not necessarily orthonormal.
-        d: Their weights ``(k,)``, of either sign.
-    """
-
-    U: Tensor
-    d: Tensor
-
-    def dense(self) -> Tensor:
-        """The matrix itself ``(m, m)``, symmetric to the last bit."""
-        W = (self.U * self.d) @ self.U.T
-        return (W + W.T) / 2
+from lrlib import factors
 
 
 def exact(W: Tensor, rank: int) -> Tensor:
@@ -51,9 +31,42 @@ def exact(W: Tensor, rank: int) -> Tensor:
         >>> exact(torch.diag(torch.tensor([3.0, 1.0, -2.0])), rank=2).diagonal()
         tensor([ 3.,  0., -2.])
     """
-    _check(W)
+    check_symmetric(W)
     check_sizes(len(W), rank, columns=len(W))
-    return exact_factors(W, rank).dense()
+    return factors.exact(W, rank).dense()
+
+
+def randomized(
+    W: Tensor, rank: int, *, columns: int, iterations: int = 2, generator: torch.Generator | None = None
+) -> Tensor:
+    """Nearly the best approximation of a symmetric matrix, by randomized subspace iteration.
+
+    A random block of ``columns`` vectors is multiplied by ``W`` and made orthonormal, ``1 + iterations`` times; within
+    the subspace it then spans, the truncation is exact (Halko, Martinsson and Tropp, 2011, algorithms 4.4 and 5.3).
+    Unlike the Nyström approximation it holds for an indefinite ``W`` too and does not shrink it.
+
+    Args:
+        W: Symmetric matrix ``(m, m)``.
+        rank: Target rank, ``1 <= rank <= columns``.
+        columns: Width of the block, ``columns <= m``.
+        iterations: Multiplications beyond the first one; each brings the result closer to :func:`exact`.
+        generator: Source of the block, on the CPU, so that every device draws the same.
+
+    Returns:
+        Symmetric matrix ``(m, m)`` of rank at most ``rank``.
+
+    Raises:
+        ValueError: If an argument is out of range or ``W`` is not symmetric.
+
+    Example:
+        >>> randomized(torch.diag(torch.tensor([3.0, 0.0, -2.0])), rank=2, columns=2).diagonal().round(decimals=4)
+        tensor([ 3.,  0., -2.])
+    """
+    check_symmetric(W)
+    check_sizes(len(W), rank, columns=columns)
+    if iterations < 0:
+        raise ValueError(f"expected iterations >= 0, got iterations={iterations}")
+    return factors.randomized(W.__matmul__, W, rank, columns, generator, iterations).dense()
 
 
 def nystrom(
@@ -86,9 +99,9 @@ def nystrom(
     Raises:
         ValueError: If an argument is out of range or ``W`` is not symmetric, or if the decomposition never converges.
     """
-    _check(W)
+    check_symmetric(W)
     check_sizes(len(W), rank, columns=columns, smoothing=smoothing)
-    return _sampled(W, rank, columns, generator, smoothing).dense()
+    return factors.ensemble(W, rank, columns, 1, generator, smoothing, cut=False).dense()
 
 
 def ensemble(
@@ -121,9 +134,9 @@ def ensemble(
     Raises:
         ValueError: If an argument is out of range or ``W`` is not symmetric, or if a decomposition never converges.
     """
-    _check(W)
+    check_symmetric(W)
     check_sizes(len(W), rank, columns=columns, members=members, smoothing=smoothing)
-    return ensemble_factors(W, rank, columns, members, generator, smoothing, cut=cut).dense()
+    return factors.ensemble(W, rank, columns, members, generator, smoothing, cut=cut).dense()
 
 
 def check_sizes(width: int, rank: int, *, columns: int, members: int = 1, smoothing: float = 0.01) -> None:
@@ -132,9 +145,9 @@ def check_sizes(width: int, rank: int, *, columns: int, members: int = 1, smooth
     Raises:
         ValueError: If one of them is out of range, with its name.
     """
-    if not 1 <= rank <= width:
-        raise ValueError(f"expected 1 <= rank <= {width}, the width, got rank={rank}")
-    if not rank <= columns <= width:
+    if rank not in range(1, width + 1):
+        raise ValueError(f"expected a whole rank, 1 <= rank <= {width}, the width, got rank={rank}")
+    if columns not in range(rank, width + 1):
         raise ValueError(f"expected columns from rank={rank} to {width}, the width, got columns={columns}")
     if members < 1:
         raise ValueError(f"expected members >= 1, got members={members}")
@@ -142,73 +155,12 @@ def check_sizes(width: int, rank: int, *, columns: int, members: int = 1, smooth
         raise ValueError(f"expected smoothing > 0, got smoothing={smoothing}")
 
 
-def exact_factors(W: Tensor, rank: int, smoothing: float = 0.01) -> Factors:
-    """:func:`exact` as factors with orthonormal columns, largest magnitude first.
+def check_symmetric(W: Tensor) -> None:
+    """Whether ``W`` is a finite symmetric matrix, but for rounding.
 
-    A smoothed matrix has the eigenvectors of ``W``, so taking the shift off its eigenvalues leaves the result exact.
+    Raises:
+        ValueError: If it is not, with what it is instead.
     """
-    shifted, U, shift = _smoothed_eigh(W, smoothing)
-    d = shifted - shift
-    top = d.abs().argsort(descending=True)[:rank]
-    return Factors(U[:, top], d[top])
-
-
-def ensemble_factors(
-    W: Tensor,
-    rank: int,
-    columns: int,
-    members: int,
-    generator: torch.Generator | None,
-    smoothing: float,
-    *,
-    cut: bool,
-) -> Factors:
-    """:func:`ensemble` as factors."""
-    parts = [_sampled(W, rank, columns, generator, smoothing) for _ in range(members)]
-    average = Factors(torch.cat([p.U for p in parts], dim=1), torch.cat([p.d for p in parts]) / members)
-    return recompress(average, rank, smoothing) if cut else average
-
-
-def recompress(W: Factors, rank: int, smoothing: float = 0.01) -> Factors:
-    """Best rank-``rank`` approximation of a factored matrix, in time linear in ``m``."""
-    Q, R = torch.linalg.qr(W.U)
-    small = (R * W.d) @ R.T
-    U, d = exact_factors((small + small.T) / 2, rank, smoothing)
-    return Factors(Q @ U, d)
-
-
-def _sampled(W: Tensor, rank: int, columns: int, generator: torch.Generator | None, smoothing: float) -> Factors:
-    index = torch.randperm(W.shape[0], generator=generator)[:columns].to(W.device)
-    C = W[:, index]
-    d, Q, shift = _smoothed_eigh(C[index], smoothing)
-    if shift:
-        C = C.clone()
-        C[index, torch.arange(columns, device=W.device)] += shift
-    zero = d.abs().max() * columns * torch.finfo(W.dtype).eps
-    d, CQ = d[-rank:], C @ Q[:, -rank:]
-    # The Frobenius norm bounds the spectral one cheaply; twice, to spare matrices of rank one from rounding.
-    definite = CQ.square().sum(dim=0) <= 2 * (torch.linalg.matrix_norm(W) + shift) * d
-    kept = (d > zero) & definite
-    return Factors(CQ[:, kept] / d[kept].sqrt(), torch.ones_like(d[kept]))
-
-
-def _smoothed_eigh(Z: Tensor, smoothing: float) -> tuple[Tensor, Tensor, float]:
-    """Eigenvalues, ascending, and eigenvectors of ``Z + shift * I`` for the first shift at which they converge."""
-    eye = torch.eye(len(Z), dtype=Z.dtype, device=Z.device)
-    for attempt in range(_SMOOTHING_ATTEMPTS):
-        shift = attempt * smoothing
-        try:
-            d, Q = torch.linalg.eigh(Z + shift * eye if shift else Z)
-            return d, Q, shift
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            continue
-    raise ValueError(
-        f"expected a matrix whose eigenvalues converge, got one that fails after {_SMOOTHING_ATTEMPTS} attempts, "
-        f"the last with {shift:g} added to its diagonal"
-    )
-
-
-def _check(W: Tensor) -> None:
     if W.ndim != 2 or W.shape[0] != W.shape[1]:
         raise ValueError(f"expected a square matrix, got shape {tuple(W.shape)}")
     if not torch.isfinite(W).all():

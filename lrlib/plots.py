@@ -162,7 +162,9 @@ def _note(record: Record) -> str:
     """What every figure says about its numbers."""
     frame = record.frame()
     seeds = frame.seed.nunique()
-    return f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}"
+    short = {run["shortened"]["epochs"]: run["shortened"]["of"] for run in record.runs if run["shortened"]}
+    schedule = "".join(f" · {epochs} of {whole} epochs" for epochs, whole in short.items())
+    return f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
 
 
 def _lines(

@@ -19,6 +19,7 @@ class Preset:
         seeds: Training seeds of each variant.
         network: The plain network N-LR with seed 0; the other variants and seeds differ in these alone.
         lr: The LR layers' settings in 1-LR and 2-LR.
+        others: Architectures and datasets beside the network's own that ``lrlib reproduce`` measures, in their order.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Preset:
     seeds: tuple[int, ...]
     network: Spec
     lr: Regularizer
+    others: tuple[tuple[str, str], ...] = ()
 
 
 def _network(dataset: str, width: int, epochs: int, batch_size: int, learning_rate: float, **other: object) -> Spec:
@@ -75,8 +77,19 @@ PRESETS = {
         dataset="cifar10",
         report_dataset="mnist",
         seeds=(0, 1, 2),
-        network=_network("cifar10", width=64, epochs=350, batch_size=128, learning_rate=0.1, milestones=(150, 250)),
+        network=_network(
+            "cifar10", width=64, epochs=350, batch_size=128, learning_rate=0.1, milestones=(150, 250), precision="bf16"
+        ),
         lr=Regularizer(lambda_c=1.0, lambda_n=1.0, from_epoch=50),
+        others=(
+            ("resnet50", "cifar10"),
+            ("resnet18", "cifar100-coarse"),
+            ("resnet50", "cifar100-coarse"),
+            ("resnet50", "cifar100-fine"),
+            ("vgg19", "cifar10"),
+            ("resnet18", "svhn"),
+            ("vgg19", "svhn"),
+        ),
     ),
 }
 
@@ -92,29 +105,60 @@ def get(name: str) -> Preset:
     return PRESETS[name]
 
 
-def spec(preset: str, variant: str, seed: int) -> Spec:
+def spec(
+    preset: str,
+    variant: str,
+    seed: int,
+    *,
+    arch: str | None = None,
+    dataset: str | None = None,
+    epochs: int | None = None,
+) -> Spec:
     """What the preset trains for a variant of the paper.
 
     Args:
         preset: Name of a preset.
         variant: One of ``models.VARIANTS``.
         seed: Training seed.
+        arch: An architecture in the place of the preset's.
+        dataset: A dataset in the place of the preset's.
+        epochs: Shorten the schedule to so many epochs, if the preset's is longer.
 
     Returns:
         The specification.
 
     Raises:
-        ValueError: If the preset or variant is unknown.
+        ValueError: If the preset, variant or architecture is unknown, or they don't go together.
     """
     chosen = get(preset)
     lr = chosen.lr if variant in models.REGULARIZED else None
-    models.taps(chosen.network.arch, variant)
-    return replace(chosen.network, variant=variant, seed=seed, lr=lr)
+    network = replace(chosen.network, arch=arch or chosen.network.arch, dataset=dataset or chosen.network.dataset)
+    models.taps(network.arch, variant)
+    network = replace(network, variant=variant, seed=seed, lr=lr)
+    return network if epochs is None else shortened(network, epochs)
 
 
-def random_network(preset: str, seed: int) -> Spec:
+def shortened(network: Spec, epochs: int) -> Spec:
+    """A specification whose schedule is squeezed into fewer epochs: its milestones, and when its LR layers are put on.
+
+    Args:
+        network: What would be trained.
+        epochs: For how long instead; at least 1 unless the schedule is empty.
+
+    Returns:
+        The specification, the same one if it isn't longer than that.
+    """
+    if network.epochs <= epochs:
+        return network
+    share = epochs / network.epochs
+    milestones = network.milestones and tuple(round(share * epoch) for epoch in network.milestones)
+    lr = network.lr and replace(network.lr, from_epoch=round(share * network.lr.from_epoch))
+    return replace(network, epochs=epochs, milestones=milestones, lr=lr)
+
+
+def random_network(network: Spec) -> Spec:
     """The same network with the weights it starts from (section 3.2, "random network")."""
-    return replace(spec(preset, "N-LR", seed), epochs=0)
+    return replace(network, epochs=0)
 
 
 def classifier(preset: str, arch: str, seed: int) -> Spec:

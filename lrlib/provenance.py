@@ -113,6 +113,18 @@ def machine(device: torch.device | str) -> dict[str, Any]:
     return {"device": name, "python": platform.python_version(), "packages": versions}
 
 
+def peak_memory() -> int:
+    """The most memory that this process had at any time, in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource  # not there on Windows; in kilobytes, but on macOS, where it is bytes
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if platform.system() == "Darwin" else 1024 * peak
+
+
 def _processor() -> str:
     """The processor's name and the number of threads used, which decide the last digits on a CPU."""
     try:

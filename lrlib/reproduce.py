@@ -6,55 +6,75 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lrlib import presets, provenance, results, sections, zoo
+from lrlib.data import DatasetError
 from lrlib.results import Record
+from lrlib.sections.parameters import PageParameters
 from lrlib.specs import Spec
-from lrlib.train import OutOfTime
+from lrlib.train import OutOfTime, TrainingDiverged
 
 
 @dataclass(frozen=True)
 class Task:
-    """A page's rows for one training seed."""
+    """A page's rows for one training seed of one network.
+
+    Attributes:
+        page: The page.
+        preset: The preset.
+        seed: The seed.
+        network: The page's parameters ``arch`` and ``dataset``, where it has them.
+        epochs: Shorten the schedules to so many epochs.
+    """
 
     page: str
     preset: str
     seed: int
+    network: tuple[tuple[str, str], ...] = ()
+    epochs: int | None = None
+
+    def parameters(self) -> PageParameters:
+        """The page's parameters for these rows."""
+        kind: type[PageParameters] = sections.get(self.page).Parameters
+        given = {"epochs": self.epochs} if "epochs" in kind.types() else {}
+        return kind.of(self.preset, seeds=[self.seed], **dict(self.network), **given)
 
     def specs(self) -> list[Spec]:
         """The models it needs."""
-        section = sections.get(self.page)
-        found: list[Spec] = section.specs(section.Parameters.of(self.preset, seeds=[self.seed]))
+        found: list[Spec] = sections.get(self.page).specs(self.parameters())
         return found
 
     def measure(self, device: str) -> Record:
         """The rows, by the function that the page calls."""
-        section = sections.get(self.page)
-        record: Record = section.measure(section.Parameters.of(self.preset, seeds=[self.seed]), device=device)
+        record: Record = sections.get(self.page).measure(self.parameters(), device=device)
         return record
 
     def __str__(self) -> str:
-        return f"{self.page} at {self.preset}, seed {self.seed}"
+        network = "".join(f", {value}" for _, value in self.network)
+        return f"{self.page} at {self.preset}{network}, seed {self.seed}"
 
 
-def missing(preset: str, only: Sequence[str] = ()) -> list[Task]:
+def missing(preset: str, only: Sequence[str] = (), epochs: int | None = None) -> list[Task]:
     """The tasks whose rows are not in the preset's records, or come from other sources than today's.
 
-    The first seed of every page comes before the second of any.
+    The first seed of every page comes before the second of any, the preset's own network before the others.
 
     Args:
         preset: Which preset.
         only: Pages to look at; all of them unless given.
+        epochs: Shorten the schedules to so many epochs; rows of longer ones are there, too.
 
     Returns:
         The tasks, most wanted first.
     """
-    pages = only or sections.PAGES
-    for page in pages:
-        sections.get(page)
-    tasks = [Task(page, preset, seed) for seed in range(_most_seeds(preset, pages)) for page in pages]
-    wanted = [task for task in tasks if task.seed in _seeds(task.page, preset)]
-    return [task for task in wanted if not _is_there(task)]
+    tasks = []
+    for page in only or sections.PAGES:
+        kind: type[PageParameters] = sections.get(page).Parameters
+        for place, network in enumerate(kind.networks(preset)):
+            for seed in kind.of(preset).seeds:
+                tasks.append((seed, place, Task(page, preset, seed, tuple(network.items()), epochs)))
+    return [task for *_, task in sorted(tasks, key=lambda one: one[:2]) if not _is_there(task)]
 
 
 def reproduce(
@@ -62,18 +82,21 @@ def reproduce(
     *,
     minutes: float,
     only: Sequence[str] = (),
+    epochs: int | None = None,
     device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> list[Task]:
     """Train and measure what is missing, and stop cleanly when the budget ends.
 
     A training stops between two epochs and goes on from there next time; a measurement is started only if the same
-    page's last one would still fit.
+    page's last one would still fit. What can't be done, because a dataset is missing or a training diverges, is said
+    and left.
 
     Args:
         preset: Which preset.
         minutes: The budget.
         only: Pages to look at; all of them unless given.
+        epochs: Shorten the schedules to so many epochs, which the records then say.
         device: Where.
         say: Takes a line for each thing done.
 
@@ -88,29 +111,25 @@ def reproduce(
     until = time.monotonic() + 60 * minutes
     presets.get(preset)
     chosen = zoo.pick_device(device)
-    tasks = missing(preset, only)
+    tasks = missing(preset, only, epochs)
+    left: list[Task] = []
     for done, task in enumerate(tasks):
         try:
             for spec in dict.fromkeys(task.specs()):
                 zoo.find_or_train(spec, device=chosen, until=until)
         except OutOfTime as error:
             say(str(error))
-            return tasks[done:]
+            return [*left, *tasks[done:]]
+        except (DatasetError, TrainingDiverged) as error:
+            say(str(error))
+            left.append(task)
+            continue
         if time.monotonic() + _expected(task) > until:
-            return tasks[done:]
+            return [*left, *tasks[done:]]
         start = time.monotonic()
         _keep(task.measure(device))
         say(f"{task}: measured in {time.monotonic() - start:.0f} s")
-    return []
-
-
-def _seeds(page: str, preset: str) -> list[int]:
-    seeds: list[int] = sections.get(page).Parameters.of(preset).seeds
-    return seeds
-
-
-def _most_seeds(preset: str, pages: Sequence[str]) -> int:
-    return 1 + max(max(_seeds(page, preset)) for page in pages)
+    return left
 
 
 def _record(page: str, preset: str) -> Record | None:
@@ -122,8 +141,15 @@ def _is_there(task: Task) -> bool:
     if record is None:
         return False
     today = provenance.sources(f"lrlib.sections.{task.page}")
-    current = {run["id"] for run in record.runs if run["sources"] == today}
-    return any(row["seed"] == task.seed and row["run"] in current for row in record.rows)
+    current = {run["id"] for run in record.runs if run["sources"] == today and _is_long_enough(run, task)}
+    wanted = {"seed": task.seed, **dict(task.network)}
+    return any(row["run"] in current and wanted.items() <= row.items() for row in record.rows)
+
+
+def _is_long_enough(run: dict[str, Any], task: Task) -> bool:
+    """Whether a run's networks were trained for at least as long as the task's would be."""
+    shortened = run["shortened"]
+    return shortened is None or (task.epochs is not None and shortened["epochs"] >= task.epochs)
 
 
 def _expected(task: Task) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlib import provenance
+from lrlib import presets, provenance
 from lrlib.files import replacing
 from lrlib.intervals import over_seeds as over_seeds
 from lrlib.intervals import wilson as wilson
@@ -25,7 +25,19 @@ from lrlib.packing import unpack_image as unpack_image
 RESULTS = provenance.ROOT / "data" / "results"
 _OF_RECORD = ("page", "preset", "runs", "rows")
 _OF_ROW = ("artefact", "metric", "value", "n", "run")
-_OF_RUN = ("id", "parameters", "sources", "commit", "device", "packages", "started", "seconds", "datasets", "models")
+_OF_RUN = (
+    "id",
+    "parameters",
+    "shortened",
+    "sources",
+    "commit",
+    "device",
+    "packages",
+    "started",
+    "seconds",
+    "datasets",
+    "models",
+)
 
 
 class RecordError(ValueError):
@@ -54,6 +66,14 @@ class Record:
         if not rows:
             raise RecordError(f"expected rows of {artefact} in the {self.preset} record of {self.page}, found none")
         return pd.DataFrame(rows)
+
+    def main(self) -> Record:
+        """The part about the preset's own network, of a page that measures several; the whole if there is no such."""
+        network = presets.get(self.preset).network
+        own = {"arch": network.arch, "dataset": network.dataset}
+        runs = [run for run in self.runs if own.items() <= (own | run["parameters"]).items()] or self.runs
+        of = {run["id"] for run in runs}
+        return Record(self.page, self.preset, runs, [row for row in self.rows if row["run"] in of])
 
     def same_numbers(self, other: Record) -> bool:
         """Whether the other record has the same rows, of the same parameters, sources and models."""
@@ -119,27 +139,31 @@ def _lacking(name: str, thing: Any, needed: tuple[str, ...]) -> Iterator[str]:
 
 
 def merged(record: Record, other: Record) -> Record:
-    """The record with the seeds of the other one added, or put in their place.
+    """The record with the artefacts, networks and seeds of the other one added, or put in their place.
 
     Args:
         record: A page's record at a preset.
-        other: More of the same page and preset, for some seeds.
+        other: More of the same page and preset, for some artefacts, networks and seeds.
 
     Returns:
-        All rows of ``other``, those of ``record`` for the remaining seeds, and the runs that the rows come from.
+        All rows of ``other``, those of ``record`` for the rest, and the runs that the rows come from.
     """
     if (record.page, record.preset) != (other.page, other.preset):
         raise ValueError(f"expected a record of {record.page} at {record.preset}, got {other.page} at {other.preset}")
-    measured = {row["seed"] for row in other.rows}
-    kept = [row for row in record.rows if row["seed"] not in measured]
+    measured = {_about(row) for row in other.rows}
+    kept = [row for row in record.rows if _about(row) not in measured]
     sources = {row["run"] for row in kept}
     runs = [run for run in record.runs if run["id"] in sources]
     return Record(record.page, record.preset, [*runs, *other.runs], [*kept, *other.rows])
 
 
+def _about(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row.get(key) for key in ("artefact", "dataset", "arch", "seed", "device"))
+
+
 def committed(page: str) -> dict[str, Record]:
     """The committed records of a page by preset, from the smallest preset to the paper's."""
-    files = {preset: path(page, preset) for preset in ("quick", "small", "paper")}
+    files = {preset: path(page, preset) for preset in presets.PRESETS}
     return {preset: load(file) for preset, file in files.items() if file.exists()}
 
 

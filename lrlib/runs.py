@@ -27,12 +27,14 @@ class Run:
         preset: The preset whose defaults its parameters started from.
         parameters: All parameters of the page.
         device: Where it runs.
+        shortened: ``epochs`` and ``of`` how many, if its networks were trained for fewer epochs than the preset's.
     """
 
     page: str
     preset: str
     parameters: dict[str, Any]
     device: str
+    shortened: dict[str, int] | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     datasets: dict[str, str] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Run:
         about = {
             "id": self.id,
             "parameters": self.parameters,
+            "shortened": self.shortened,
             "sources": provenance.sources(f"lrlib.sections.{self.page}"),
             "commit": provenance.commit(),
             **provenance.machine(self.device),

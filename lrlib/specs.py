@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
 
 from lrlib import models
-from lrlib.lowrank import LowRank, Projection
+from lrlib.dense import Projection
+from lrlib.lowrank import LowRank, Start
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Regularizer:
         ranks: Target ranks in the order of ``models.taps``; empty for the paper's, shrunk with the features.
         cut_every: Steps between two cuts of the rank.
         step_size: Step of W and b relative to the largest stable one.
+        start: What W and b start from, see ``LowRank``.
         projection: How the rank is cut.
         members: Members of the Nyström ensemble.
         as_written: Leave the ensemble's average uncut, at a rank of up to ``members`` times the target.
@@ -37,6 +40,7 @@ class Regularizer:
     ranks: tuple[int, ...] = ()
     cut_every: int = 10
     step_size: float = 0.1
+    start: Start = "leading"
     projection: Projection = "ensemble"
     members: int = 5
     as_written: bool = False
@@ -51,6 +55,7 @@ class Regularizer:
             1,
             cut_every=self.cut_every,
             step_size=self.step_size,
+            start=self.start,
             projection=self.projection,
             members=self.members,
         )
@@ -111,6 +116,24 @@ class Spec:
             raise ValueError(f"expected an optimizer among sgd, adam, got {self.optimizer!r}")
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"expected a precision among fp32, bf16, got {self.precision!r}")
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        """The specification that :meth:`content` gave.
+
+        Raises:
+            ValueError: If fields are missing, unknown or don't fit together.
+        """
+        try:
+            given = dict(content)
+            lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+            if given.get("lr") is not None:
+                layer = dict(given["lr"])
+                given["lr"] = Regularizer(**layer | {"ranks": tuple(layer.get("ranks", ()))})
+            return cls(**given | lists)
+        except TypeError as error:
+            expected = ", ".join(one.name for one in fields(cls))
+            raise ValueError(f"expected the fields {expected}, got {', '.join(content)} ({error})") from error
 
     def content(self) -> dict[str, Any]:
         """The specification as JSON has it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlib import models, paper, results
+from lrlib import models, paper, presets, results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
@@ -18,8 +18,18 @@ THIS_RUN = "this run"
 def beside_this_run(record: Record) -> dict[str, Record]:
     """The page's committed records at the other presets and this run, by the heading they get in a table."""
     committed = results.committed(record.page)
-    others = {f"{preset} record": one for preset, one in committed.items() if preset != record.preset}
-    return others | {f"{THIS_RUN} ({record.preset})": record}
+    others = {f"{preset} record{_shortened(one.main())}": one.main() for preset, one in committed.items()}
+    return {name: one for name, one in others.items() if one.preset != record.preset} | {
+        f"{THIS_RUN} ({record.preset}{_shortened(record)})": record
+    }
+
+
+def _shortened(record: Record) -> str:
+    """What a heading says of a record whose networks were trained for fewer epochs than its preset's."""
+    found = dict.fromkeys(
+        f"{one['epochs']} of {one['of']} epochs" for one in (run["shortened"] for run in record.runs) if one
+    )
+    return f", {' and '.join(found)}" if found else ""
 
 
 def beside_paper(
@@ -47,9 +57,7 @@ def beside_paper(
     marked = printed.printed + printed.suspicious.map(lambda reason: " ?" if reason else "")
     columns = {PAPER: printed.assign(cell=marked).set_index(keys).cell}
     for heading, record in records.items():
-        frame = record.frame(artefact)
-        ours = results.over_seeds(frame[frame.metric == metric], keys)
-        columns[heading] = ours.assign(cell=ours.apply(_cell, axis=1, metric=metric)).set_index(keys).cell
+        columns[heading] = _cells(record, artefact, metric, keys)
     table = pd.DataFrame(columns).unstack("variant")
     measured = set().union(*(set(record.frame(artefact).variant) for record in records.values()))
     ours_too = [variant for variant in models.VARIANTS if variant in measured]
@@ -65,6 +73,14 @@ def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataF
     for column in columns.values():
         seen |= dict.fromkeys(column.index.droplevel("variant"))
     return table.reindex(list(seen)).rename_axis(index=table.index.names)
+
+
+def _cells(record: Record, artefact: str, metric: str, keys: Sequence[str]) -> pd.Series:
+    """A record's means over seeds as text, by their keys."""
+    frame = record.frame(artefact)
+    ours = results.over_seeds(frame[frame.metric == metric], keys)
+    cells: pd.Series = ours.assign(cell=ours.apply(_cell, axis=1, metric=metric)).set_index(list(keys)).cell
+    return cells
 
 
 def _cell(row: pd.Series, metric: str) -> str:
@@ -83,7 +99,7 @@ def matrix(page: str) -> pd.DataFrame:
     table = paper.artefacts()
     table = table[table.page == page]
     columns = {"title": table.title}
-    for preset in ("quick", "small", "paper"):
+    for preset in presets.PRESETS:
         notes = table[f"{preset}_note"].map(lambda note: f": {note}" if note else "")
         columns[preset] = table[preset] + notes
     return pd.DataFrame(columns).set_index(table.artefact)
@@ -94,17 +110,37 @@ def origin(record: Record) -> str:
     run = record.runs[0]
     seeds = ", ".join(map(str, run["parameters"]["seeds"]))
     rows = record.rows[0]
-    commit = (
-        f"commit `{run['commit'][:10]}{'+ changes' if run['commit'].endswith('+') else ''}`"
-        if run["commit"]
-        else "no commit"
-    )
     return (
-        f"Preset `{record.preset}`: {rows['dataset']}, seeds {seeds}, {run['parameters']['examples']} test images; "
+        f"Preset `{record.preset}`{_shortened(record)}: {rows['dataset']}, seeds {seeds}, "
+        f"{run['parameters']['examples']} test images; "
         f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
-        f"{run['started'].replace('T', ' ').replace('+00:00', ' UTC')}, {commit}, torch {run['packages']['torch']}. "
+        f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
         "Intervals are Student's, 95 %, over seeds."
     )
+
+
+def origins(records: Mapping[str, Record]) -> str:
+    """Where the numbers of several records come from, as a Markdown list with an entry for each run."""
+    lines = []
+    for preset, record in records.items():
+        for run in record.runs:
+            artefacts = dict.fromkeys(row["artefact"] for row in record.rows if row["run"] == run["id"])
+            lines.append(
+                f"- Preset `{preset}`, {', '.join(artefacts)}: {run['seconds']:.0f} s on {run['device']} at "
+                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}."
+            )
+    return "\n".join(lines) or "There is no record yet: run this page with `measure` true."
+
+
+def _when(run: Mapping[str, Any]) -> str:
+    text: str = run["started"]
+    return text.replace("T", " ").replace("+00:00", " UTC")
+
+
+def _commit(run: Mapping[str, Any]) -> str:
+    if not run["commit"]:
+        return "no commit"
+    return f"commit `{run['commit'][:10]}{'+ changes' if run['commit'].endswith('+') else ''}`"
 
 
 def sentences(lines: Sequence[str]) -> str:
@@ -123,9 +159,7 @@ def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
     own = (cells.metric == "accuracy") & (cells.dataset == "cifar10") & (cells.arch == "resnet18")
     columns = {PAPER: cells[own & (cells.setting == "white_box")].set_index("variant").printed}
     for heading, record in records.items():
-        frame = record.frame(artefact)
-        ours = results.over_seeds(frame[frame.metric == "accuracy"], ["variant"])
-        columns[heading] = ours.assign(cell=ours.apply(_cell, axis=1, metric="accuracy")).set_index("variant").cell
+        columns[heading] = _cells(record, artefact, "accuracy", ["variant"])
     return pd.DataFrame(columns).fillna("")
 
 

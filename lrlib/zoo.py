@@ -1,7 +1,9 @@
 """Trained models on disk: found again by the content of their specification, trained when they are not there.
 
-A model is two files below ``data/models/`` (or the folder that ``LRLIB_MODELS`` names): ``NAME.safetensors`` and
-``NAME.json``, which holds the specification, the SHA-256 of the first file and how the model came about.
+A model is two files, ``NAME.safetensors`` and ``NAME.json``, which holds the specification, the SHA-256 of the first
+file and how the model came about. They lie below ``data/models/`` (or the folder that ``LRLIB_MODELS`` names), or below
+``data/zoo/``, whose models come with the checkout and are never written. Weights are stored in half precision; all that
+is ever measured is measured on the stored weights.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
-from torch import nn
+from torch import Tensor, nn
 
-from lrlib import data, metrics, provenance, train
+from lrlib import data, engine, metrics, provenance, train
 from lrlib.data import Dataset
 from lrlib.files import replacing
 from lrlib.specs import Spec
+
+ZOO = provenance.ROOT / "data" / "zoo"
 
 
 class DamagedModel(UserWarning):
@@ -54,7 +58,7 @@ class Trained:
 
 def folder() -> Path:
     """Where models are kept."""
-    default = Path(__file__).resolve().parent.parent / "data" / "models"
+    default = provenance.ROOT / "data" / "models"
     return Path(os.environ.get("LRLIB_MODELS") or default).expanduser()
 
 
@@ -87,14 +91,13 @@ def find(spec: Spec, *, device: torch.device | str = "cpu") -> Trained | None:
     Raises:
         DatasetError: If the model is there, but not the dataset that its network is built for.
     """
-    if not _files(spec)[1].exists():
-        return None
-    dataset = data.load(spec.dataset, size=spec.size)
-    try:
-        return _read(spec, dataset, device)
-    except _Unusable as error:
-        warnings.warn(f"{spec.name} has to be trained again: {error}", DamagedModel, stacklevel=2)
-        return None
+    places = [place for place in (folder(), ZOO) if _files(spec, place)[1].exists()]
+    for place in places:
+        try:
+            return _read(spec, data.load(spec.dataset, size=spec.size), device, place)
+        except _Unusable as error:
+            warnings.warn(f"{spec.name} can't be taken from {place}: {error}", DamagedModel, stacklevel=2)
+    return None
 
 
 def find_or_train(
@@ -132,18 +135,18 @@ def find_or_train(
         return found
     with _locked(spec):
         try:  # Another process may have trained it meanwhile; what find() warned of needs no second warning.
-            return _read(spec, dataset, device)
+            return _read(spec, dataset, device, folder())
         except _Unusable:
             _train(spec, dataset, device, progress, until)
-            return _read(spec, dataset, device)
+            return _read(spec, dataset, device, folder())
 
 
 class _Unusable(Exception):
     """Why a stored model can't be used."""
 
 
-def _read(spec: Spec, dataset: Dataset, device: torch.device | str) -> Trained:
-    weights, about = _files(spec)
+def _read(spec: Spec, dataset: Dataset, device: torch.device | str, place: Path) -> Trained:
+    weights, about = _files(spec, place)
     try:
         history = json.loads(about.read_text())
         if history.pop("digest") != _digest(history):
@@ -165,6 +168,12 @@ def _read(spec: Spec, dataset: Dataset, device: torch.device | str) -> Trained:
     return Trained(train.place(model, device).eval(), spec, found, history)
 
 
+def _stored(value: Tensor) -> Tensor:
+    """The tensor in half precision, unless it is of whole numbers or out of half precision's range."""
+    half = value.half()
+    return half if value.is_floating_point() and torch.isfinite(half).all() else value
+
+
 @contextmanager
 def _locked(spec: Spec) -> Iterator[None]:
     lock = FileLock(folder() / f"{spec.name}.lock")
@@ -180,19 +189,21 @@ def _locked(spec: Spec) -> Iterator[None]:
 
 
 def _train(spec: Spec, dataset: Dataset, device: torch.device | str, progress: bool, until: float) -> None:
-    weights, about = _files(spec)
+    weights, about = _files(spec, folder())
     start = time.perf_counter()
     model, summary = _resumed(spec, dataset, device, progress, until, weights.with_suffix(".checkpoint"))
     seconds = time.perf_counter() - start
+    model.load_state_dict({name: _stored(value) for name, value in model.state_dict().items()})
     right = metrics.correct(model, data.as_float(dataset.x_test.to(device)), dataset.y_test.to(device))
     # The weights first: until the history follows, the old one doesn't fit them, and there is no model.
     with replacing(weights) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
+        save_file({name: _stored(value).cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
     history = {
         "spec": spec.content(),
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "seconds": round(seconds, 1),
         "train": summary,
+        "precision": spec.precision if engine.has_bf16(torch.device(device)) else "fp32",
         "test_accuracy": right.float().mean().item(),
         "dataset_fingerprint": dataset.fingerprint,
         "sources": provenance.sources("lrlib.train"),
@@ -220,5 +231,5 @@ def _digest(history: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(history, sort_keys=True).encode()).hexdigest()
 
 
-def _files(spec: Spec) -> tuple[Path, Path]:
-    return folder() / f"{spec.name}.safetensors", folder() / f"{spec.name}.json"
+def _files(spec: Spec, place: Path) -> tuple[Path, Path]:
+    return place / f"{spec.name}.safetensors", place / f"{spec.name}.json"

@@ -94,6 +94,7 @@ def record_of():
             "id": "r",
             "parameters": {"preset": preset, "seeds": sorted({row["seed"] for row in rows}), "examples": 100}
             | parameters,
+            "shortened": None,
             "sources": "0123456789ab",
             "commit": "0123456789abcdef",
             "device": "a processor, 2 threads",

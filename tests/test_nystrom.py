@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrlib import nystrom
+from lrlib import factors, nystrom
 
 seeds = st.integers(0, 2**31)
 eigh = torch.linalg.eigh
@@ -289,13 +289,13 @@ def test_a_decomposition_that_never_converges_ends_in_one_sentence(monkeypatch):
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.integers(1, 6), st.integers(1, 12))
 def test_recompressing_factors_is_the_exact_cut_of_the_dense_matrix(seed, rank, terms):
-    factors = nystrom.Factors(gaussian(8, terms, seed=seed), gaussian(terms, seed=seed + 1))
-    dense = nystrom.recompress(factors, rank).dense()
-    torch.testing.assert_close(dense, numpy_truncation(factors.dense(), rank), rtol=1e-6, atol=1e-8)
+    given_factors = factors.Factors(gaussian(8, terms, seed=seed), gaussian(terms, seed=seed + 1))
+    dense = factors.recompress(given_factors, rank).dense()
+    torch.testing.assert_close(dense, numpy_truncation(given_factors.dense(), rank), rtol=1e-6, atol=1e-8)
 
 
 def test_the_factors_of_the_exact_cut_are_orthonormal_with_the_largest_first():
-    U, d = nystrom.exact_factors(symmetric(8), 5)
+    U, d = factors.exact(symmetric(8), 5)
     torch.testing.assert_close(U.T @ U, torch.eye(5, dtype=torch.float64))
     assert torch.equal(d.abs(), d.abs().sort(descending=True).values)
 

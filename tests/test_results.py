@@ -237,7 +237,7 @@ def test_a_write_that_fails_leaves_the_old_record(file):
         (lambda record: {key: value for key, value in record.items() if key != "page"}, "it has no page"),
         (lambda record: record | {"rows": [1]}, "row 0 is no mapping"),
         (lambda record: record | {"rows": [{"artefact": "table1", "run": "r"}]}, "row 0 has no metric, value, n"),
-        (lambda record: record | {"runs": [{"id": "r"}]}, "run 0 has no parameters, sources, .*"),
+        (lambda record: record | {"runs": [{"id": "r"}]}, "run 0 has no parameters, shortened, sources, .*"),
         (
             lambda record: record | {"rows": [record["rows"][0] | {"run": "nobody"}]},
             "row 0 is of run nobody, which is not there",

@@ -100,6 +100,7 @@ OTHER_LR = {
     "projection": "exact",
     "members": 3,
     "as_written": True,
+    "start": "random",
     "bounded": False,
 }
 
@@ -216,7 +217,7 @@ def test_the_layers_sit_at_the_papers_taps_with_the_ranks_asked_for(digits, monk
         tap: models.target_rank("resnet18", tap, lr.features) for tap, lr in seen.items()
     }
     assert tuple(seen) == models.taps("resnet18", "2-LR")
-    assert all(lr.members == 2 and lr.as_written and lr.cut_every == LR.cut_every for lr in seen.values())
+    assert all(lr.cut.members == 2 and lr.cut.as_written and lr.cut_every == LR.cut_every for lr in seen.values())
     trained(replace(spec, seed=7, lr=replace(LR, ranks=(3, 5))), digits)
     assert [(lr.rank, lr.seed) for lr in seen.values()] == [(3, 7), (5, 7)]
 

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import re
+import shutil
 import warnings
 from dataclasses import replace
 
@@ -81,11 +82,47 @@ def same(model, other):
 
 
 @pytest.mark.parametrize("spec", [SPEC, CONV, replace(SPEC, epochs=0)], ids=["linear", "resnet", "untrained"])
-def test_weights_are_those_of_the_training_bit_for_bit_at_once_and_from_the_disk(spec):
+def test_weights_are_those_of_the_training_in_half_precision_at_once_and_from_the_disk(spec):
     expected, _ = train.train(spec, data.load("digits"), progress=False)
+    expected.half().float()
+    assert {str(value.dtype) for value in load_file_of(spec).values()} <= {"torch.float16", "torch.int64"}
     assert same(zoo.find_or_train(spec, progress=False).model, expected)
     found = zoo.find(spec)
     assert same(found.model, expected) and not found.model.training
+
+
+def load_file_of(spec):
+    zoo.find_or_train(spec, progress=False)
+    return load_file(files(spec)[0])
+
+
+def test_a_weight_that_half_precision_cannot_hold_is_stored_as_it_is(monkeypatch):
+    real = train.train
+
+    def with_a_large_weight(*args, **options):
+        model, summary = real(*args, **options)
+        with torch.no_grad():
+            model[1].bias[0] = 1e5
+        return model, summary
+
+    monkeypatch.setattr(train, "train", with_a_large_weight)
+    stored = load_file_of(SPEC)
+    assert stored["1.bias"].dtype == torch.float32 and stored["1.bias"][0] == 1e5
+    assert stored["1.weight"].dtype == torch.float16
+
+
+def test_models_of_the_checkout_are_found_without_training_and_never_written(tmp_path, monkeypatch, trainings):
+    trained = zoo.find_or_train(SPEC, progress=False)
+    shutil.copytree(zoo.folder(), tmp_path / "zoo")
+    monkeypatch.setattr(zoo, "ZOO", tmp_path / "zoo")
+    monkeypatch.setenv("LRLIB_MODELS", str(tmp_path / "nothing"))
+    found = zoo.find_or_train(SPEC, progress=False)
+    assert trainings == [SPEC] and found.sha256 == trained.sha256 and not zoo.folder().exists()
+    weights = tmp_path / "zoo" / f"{SPEC.name}.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.warns(DamagedModel, match="can't be taken from .*zoo: expected .* with SHA-256"):
+        zoo.find_or_train(SPEC, progress=False)
+    assert trainings == [SPEC, SPEC] and len(weights.read_bytes()) == len(files()[0].read_bytes()) - 1
 
 
 def test_a_model_is_trained_once_and_then_found(trainings):
@@ -177,7 +214,7 @@ DAMAGES = {
 def test_a_damaged_model_is_told_of_and_trained_again(trainings, damage, message):
     before = zoo.find_or_train(SPEC, progress=False)
     damage()
-    with pytest.warns(DamagedModel, match=f"{re.escape(SPEC.name)} has to be trained again: .*{message}"):
+    with pytest.warns(DamagedModel, match=f"{re.escape(SPEC.name)} can't be taken from .*: .*{message}"):
         assert zoo.find(SPEC) is None
     with pytest.warns(DamagedModel) as caught:
         again = zoo.find_or_train(SPEC, progress=False)

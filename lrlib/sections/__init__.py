@@ -14,7 +14,11 @@ from lrlib import results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
-PAGES = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation")
+# The sections of the paper and of the report, then what the companion adds.
+PAPER = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation")
+PAGES = (*PAPER, "controls")
+# Pages that show their committed records: measuring takes long, or is worth something on a quiet machine only.
+STANDING = ("training", "benchmarks")
 
 
 def get(page: str) -> ModuleType:
@@ -23,8 +27,8 @@ def get(page: str) -> ModuleType:
     Raises:
         ValueError: If there is no such page.
     """
-    if page not in PAGES:
-        raise ValueError(f"expected a page among {', '.join(PAGES)}, got {page!r}")
+    if page not in (*PAGES, *STANDING):
+        raise ValueError(f"expected a page among {', '.join((*PAGES, *STANDING))}, got {page!r}")
     return import_module(f"lrlib.sections.{page}")
 
 
@@ -33,7 +37,8 @@ def keep(record: Record, parameters: Parameters, destination: str | None = None)
 
     Args:
         record: What was measured.
-        parameters: With what; only a preset's defaults make the preset's record.
+        parameters: With what; only a preset's defaults make the preset's record, in which rows about other networks
+            stay.
         destination: A file to write instead.
 
     Returns:
@@ -42,5 +47,22 @@ def keep(record: Record, parameters: Parameters, destination: str | None = None)
     if destination:
         return results.save(record, Path(destination))
     if parameters.at_defaults():
-        return results.save(record, results.path(record.page, record.preset))
+        file = results.path(record.page, record.preset)
+        before = results.committed(record.page).get(record.preset)
+        return results.save(record if before is None else results.merged(before, record), file)
     return None
+
+
+def standing(page: str, parameters: Parameters, destination: str | None = None) -> dict[str, Record]:
+    """The records of a page that shows them, by preset; the parameters' own is measured first if they say so.
+
+    Args:
+        page: One of :data:`STANDING`.
+        parameters: Whether to measure, and with what.
+        destination: As for :func:`keep`.
+    """
+    found: dict[str, Record] = {}
+    if parameters.content()["measure"]:
+        found[parameters.preset] = get(page).measure(parameters)
+        keep(found[parameters.preset], parameters, destination)
+    return results.committed(page) | found

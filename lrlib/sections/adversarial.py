@@ -12,15 +12,14 @@ from torch import Tensor
 from lrlib import attacks, metrics
 from lrlib.packing import pack_image
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, keys, variants
-from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.measuring import Bench, NetworkParameters, keys, variants
 from lrlib.sections.parameters import is_radius, parameter, radius
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 
 @dataclass(frozen=True)
-class Parameters(Base):
+class Parameters(NetworkParameters):
     """Parameters of the page."""
 
     eps: list[str] = parameter("radii of the ball", expected="radii in (0, 1] such as 8/255", check=is_radius)
@@ -81,7 +80,7 @@ class Parameters(Base):
 
 def specs(parameters: Parameters) -> list[Spec]:
     """The models that the measurement needs."""
-    return variants(parameters.preset, parameters.seeds)
+    return variants(parameters)
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -96,7 +95,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         The record, with rows of table 1, table 3 and figure 10.
     """
     networks = specs(parameters)
-    bench = Bench("adversarial", parameters, device=device, dataset=networks[0].dataset, progress=progress)
+    bench = Bench("adversarial", parameters, device=device, dataset=parameters.dataset, progress=progress)
     for seed in parameters.seeds:
         trained = {spec.variant: bench.trained(spec) for spec in networks if spec.seed == seed}
         _pgd(bench, parameters, trained)

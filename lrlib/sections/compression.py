@@ -8,19 +8,18 @@ from typing import Any
 from lrlib import metrics, models
 from lrlib.data import Dataset
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, keys, variants, widths
-from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.measuring import Bench, NetworkParameters, keys, variants, widths
 from lrlib.sections.parameters import parameter
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 # Where the representations come from: table 5(a) before the FC layer, table 5(b) before the last block.
-PLACES = {"avgpool": "table5a", "layer3": "table5b"}
+ARTEFACTS = ("table5a", "table5b")
 COMPARED = {"table5a": "1-LR", "table5b": "2-LR"}
 
 
 @dataclass(frozen=True)
-class Parameters(Base):
+class Parameters(NetworkParameters):
     """Parameters of the page."""
 
     dim: list[int] = parameter(
@@ -44,7 +43,7 @@ class Parameters(Base):
     def fit(self, dataset: Dataset) -> None:
         """Also hold the dimensions to the widest representation."""
         super().fit(dataset)
-        most = max(widths(self.preset, dataset).values())
+        most = max(widths(self, dataset).values())
         if max(self.dim) > most:
             raise ValueError(f"expected dim to be at most {most}, the widest tap, got {max(self.dim)}")
 
@@ -60,7 +59,7 @@ class Parameters(Base):
 
 def specs(parameters: Parameters) -> list[Spec]:
     """The models that the measurement needs."""
-    return variants(parameters.preset, parameters.seeds)
+    return variants(parameters)
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -75,7 +74,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         The record, with rows of tables 5(a) and 5(b).
     """
     networks = specs(parameters)
-    bench = Bench("compression", parameters, device=device, dataset=networks[0].dataset, progress=progress)
+    bench = Bench("compression", parameters, device=device, dataset=parameters.dataset, progress=progress)
     for spec in networks:
         _hybrids(bench, parameters, bench.trained(spec))
     return bench.run.record()
@@ -83,11 +82,11 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
 def _hybrids(bench: Bench, parameters: Parameters, one: Trained) -> None:
     x, y = bench.train_images(parameters.train_examples)
-    for tap in models.places(one.spec.arch):
+    for artefact, tap in zip(ARTEFACTS, models.places(one.spec.arch), strict=True):
         train = metrics.features(one.model, x, tap).cpu()
         test = metrics.features(one.model, bench.x, tap).cpu()
         width = train.shape[1]
         for dim in [width, *(d for d in parameters.dim if d < width)]:
             hybrid = metrics.fit_max_margin(train, y, dim=dim if dim < width else None, seed=one.spec.seed)
             correct = (metrics.max_margin_predictions(hybrid, test) == bench.y.cpu()).numpy()
-            bench.run.add_accuracy(PLACES[tap], "max_margin_accuracy", correct, **keys(one.spec), tap=tap, dim=dim)
+            bench.run.add_accuracy(artefact, "max_margin_accuracy", correct, **keys(one.spec), tap=tap, dim=dim)

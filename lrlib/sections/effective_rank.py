@@ -8,16 +8,15 @@ from typing import Any
 from lrlib import linalg, metrics, models
 from lrlib.data import Dataset
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, keys, variants, widths
-from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.measuring import Bench, NetworkParameters, keys, variants, widths
 from lrlib.sections.parameters import parameter
 from lrlib.specs import Spec
 
-ARTEFACTS = {"avgpool": "figure2a", "layer3": "figure2b"}
+ARTEFACTS = ("figure2a", "figure2b")  # before the last FC layer, before the fourth block
 
 
 @dataclass(frozen=True)
-class Parameters(Base):
+class Parameters(NetworkParameters):
     """Parameters of the page."""
 
     directions: int = parameter(
@@ -36,7 +35,7 @@ class Parameters(Base):
     def fit(self, dataset: Dataset) -> None:
         """Also hold the number of directions to the narrowest representation."""
         super().fit(dataset)
-        least = min(widths(self.preset, dataset).values())
+        least = min(widths(self, dataset).values())
         if self.directions > least:
             raise ValueError(f"expected directions to be at most {least}, the narrowest tap, got {self.directions}")
 
@@ -52,7 +51,7 @@ class Parameters(Base):
 
 def specs(parameters: Parameters) -> list[Spec]:
     """The models that the measurement needs."""
-    return variants(parameters.preset, parameters.seeds)
+    return variants(parameters)
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -67,18 +66,14 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         The record, with rows of figures 2(a) and 2(b).
     """
     networks = specs(parameters)
-    bench = Bench("effective_rank", parameters, device=device, dataset=networks[0].dataset, progress=progress)
+    bench = Bench("effective_rank", parameters, device=device, dataset=parameters.dataset, progress=progress)
     x = bench.x if parameters.part == "test" else bench.train_images()[0]
     for spec in networks:
         model = bench.trained(spec).model
         correct = metrics.correct(model, bench.x, bench.y).cpu().numpy()
         bench.run.add_accuracy("figure2a", "accuracy", correct, **keys(spec), tap="", k=0)
-        for tap in models.places(spec.arch):
+        for artefact, tap in zip(ARTEFACTS, models.places(spec.arch), strict=True):
             ratios = linalg.variance_ratios(linalg.singular_values(metrics.feature_batches(model, x, tap)))
-            if len(ratios) < parameters.directions:
-                raise ValueError(
-                    f"expected directions to be at most {len(ratios)} at {tap}, got {parameters.directions}"
-                )
             for k, ratio in enumerate(ratios[: parameters.directions].tolist(), start=1):
-                bench.run.add(ARTEFACTS[tap], "variance_ratio", ratio, n=len(x), **keys(spec), tap=tap, k=k)
+                bench.run.add(artefact, "variance_ratio", ratio, n=len(x), **keys(spec), tap=tap, k=k)
     return bench.run.record()

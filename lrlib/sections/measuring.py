@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,11 +12,54 @@ from torch import Tensor
 from lrlib import data, models, presets, train, zoo
 from lrlib.data import Dataset
 from lrlib.runs import Run
-from lrlib.sections.parameters import Parameters
+from lrlib.sections.parameters import PageParameters, parameter
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 VARIANTS = ("N-LR", "1-LR", "2-LR")
+
+
+@dataclass(frozen=True)
+class NetworkParameters(PageParameters):
+    """What every page about the paper's networks takes."""
+
+    arch: str = parameter(
+        "architecture of the networks",
+        expected=f"one of {', '.join(models.PLACED)}",
+        check=models.PLACED.__contains__,
+    )
+    dataset: str = parameter(
+        "dataset they are trained on",
+        expected=f"one of {', '.join(data.names())} or {data.FOLDER}/path/to/tree",
+        check=data.is_known,
+    )
+    epochs: int = parameter(
+        "length of a full training; fewer than the preset's shorten its schedule",
+        expected="a whole number from 1 on",
+        check=lambda v: v >= 1,
+    )
+
+    @classmethod
+    def shared(cls, preset: str) -> dict[str, Any]:
+        """The preset's own network."""
+        network = presets.get(preset).network
+        return {"arch": network.arch, "dataset": network.dataset, "epochs": network.epochs}
+
+    @classmethod
+    def networks(cls, preset: str) -> list[dict[str, str]]:
+        """The preset's own network, and the others in their order."""
+        chosen = presets.get(preset)
+        own = (chosen.network.arch, chosen.network.dataset)
+        return [{"arch": arch, "dataset": dataset} for arch, dataset in (own, *chosen.others)]
+
+    def spec(self, variant: str, seed: int) -> Spec:
+        """The network of a variant and seed."""
+        return presets.spec(self.preset, variant, seed, arch=self.arch, dataset=self.dataset, epochs=self.epochs)
+
+    def shortening(self) -> dict[str, int] | None:
+        """How many epochs of how many, if the schedule is shortened."""
+        whole = presets.get(self.preset).network.epochs
+        return {"epochs": self.epochs, "of": whole} if self.epochs < whole else None
 
 
 class Bench:
@@ -29,10 +73,11 @@ class Bench:
         y: Their labels ``(n,)``.
     """
 
-    def __init__(self, page: str, parameters: Parameters, *, device: str, dataset: str, progress: bool) -> None:
+    def __init__(self, page: str, parameters: PageParameters, *, device: str, dataset: str, progress: bool) -> None:
         self.device = zoo.pick_device(device)
         self.progress = progress
-        self.run = Run(page, parameters.preset, parameters.content(), str(self.device))
+        shortened = parameters.shortening() if isinstance(parameters, NetworkParameters) else None
+        self.run = Run(page, parameters.preset, parameters.content(), str(self.device), shortened)
         self.dataset: Dataset = data.load(dataset)
         parameters.fit(self.dataset)
         self.x, self.y = self.test_images(parameters.examples)
@@ -73,14 +118,14 @@ def keys(spec: Spec) -> dict[str, Any]:
     }
 
 
-def variants(preset: str, seeds: Iterable[int], names: Sequence[str] = VARIANTS) -> list[Spec]:
-    """The preset's networks, seed by seed so that the variants of a seed stand together."""
-    return [presets.spec(preset, variant, seed) for seed in seeds for variant in names]
+def variants(parameters: NetworkParameters, names: Sequence[str] = VARIANTS) -> list[Spec]:
+    """The networks, seed by seed so that the variants of a seed stand together."""
+    return [parameters.spec(variant, seed) for seed in parameters.seeds for variant in names]
 
 
-def widths(preset: str, dataset: Dataset) -> dict[str, int]:
-    """Number of activations at each of the paper's taps of the preset's network, for the dataset's images."""
-    spec = presets.spec(preset, "N-LR", 0)
+def widths(parameters: NetworkParameters, dataset: Dataset) -> dict[str, int]:
+    """Number of activations at each of the paper's taps of the network, for the dataset's images."""
+    spec = parameters.spec("N-LR", 0)
     with torch.random.fork_rng(devices=[]):
         model = train.build(spec, dataset)
     return models.widths(model, models.places(spec.arch), channels=dataset.channels, size=dataset.size)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from lrlib import attacks, metrics, models, presets
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, keys, variants
-from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.measuring import Bench, NetworkParameters, keys, variants
 from lrlib.sections.parameters import is_radius, parameter, radius
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
-# Figure 4(c): the last layer of the third and of the fourth block, and the last FC layer.
-CUSHIONED = ("layer3.1.conv2", "layer4.1.conv2", "fc")
+# Figure 4(c): the last layer of the third and of the fourth block (of VGG19: of its last two), and the last FC layer.
+CUSHIONED = {
+    "resnet18": ("layer3.1.conv2", "layer4.1.conv2", "fc"),
+    "resnet50": ("layer3.5.conv3", "layer4.2.conv3", "fc"),
+    "vgg19": ("features.36", "features.49", "classifier.6"),
+}
 QUANTILES = [i / 20 for i in range(21)]
 RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Parameters(Base):
+class Parameters(NetworkParameters):
     """Parameters of the page."""
 
     probability: list[float] = parameter(
@@ -59,8 +62,9 @@ class Parameters(Base):
 
 def specs(parameters: Parameters) -> list[Spec]:
     """The models that the measurement needs."""
-    networks = variants(parameters.preset, parameters.seeds)
-    return [*networks, *(presets.random_network(parameters.preset, seed) for seed in parameters.seeds)]
+    networks = variants(parameters)
+    whole = replace(parameters, epochs=presets.get(parameters.preset).network.epochs)
+    return [*networks, *(presets.random_network(whole.spec("N-LR", seed)) for seed in parameters.seeds)]
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -75,7 +79,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         The record, with rows of table 4 and figures 4(b) and 4(c).
     """
     networks = specs(parameters)
-    bench = Bench("noise_stability", parameters, device=device, dataset=networks[0].dataset, progress=progress)
+    bench = Bench("noise_stability", parameters, device=device, dataset=parameters.dataset, progress=progress)
     for spec in networks:
         trained = bench.trained(spec)
         if spec.epochs:
@@ -117,7 +121,7 @@ def _propagation(bench: Bench, parameters: Parameters, one: Trained) -> None:
 def _cushion(bench: Bench, parameters: Parameters, one: Trained) -> None:
     x, _ = bench.train_images(parameters.cushion_examples)
     about = keys(one.spec) | ({} if one.spec.epochs else {"variant": RANDOM})
-    for tap in CUSHIONED:
+    for tap in CUSHIONED[one.spec.arch]:
         layer = one.model.get_submodule(tap)
         inputs = metrics.layer_inputs(one.model, tap, x)
         cushion = torch.cat([metrics.layer_cushion(layer, batch) for batch in inputs]).double().cpu()

@@ -51,22 +51,21 @@ class Parameters:
         expected="one of quick, small, paper",
         check=presets.PRESETS.__contains__,
     )
-    seeds: list[int] = parameter(
-        "training seeds of each network",
-        expected=f"whole numbers from 0 to {LARGEST_SEED}",
-        check=lambda v: 0 <= v <= LARGEST_SEED,
-    )
-    examples: int = parameter(
-        "test images, the first ones of the test set",
-        expected="a whole number from 1 on",
-        check=lambda v: v >= 1,
-        counts="test",
-    )
+
+    @classmethod
+    def shared(cls, preset: str) -> dict[str, Any]:
+        """Values at a preset of the parameters that several pages have."""
+        return {}
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
-        """The parameters' values at a preset."""
+        """Values at a preset of the page's other parameters."""
         raise NotImplementedError
+
+    @classmethod
+    def networks(cls, preset: str) -> list[dict[str, str]]:
+        """The networks that a preset's record is about, as values of the parameters that choose one."""
+        return [{}]
 
     @classmethod
     def of(cls, preset: str, **given: Any) -> Self:
@@ -80,7 +79,8 @@ class Parameters:
         unknown = [name for name in given if name not in types]
         if unknown:
             raise ValueError(f"expected parameters among {', '.join(types)}, got {', '.join(unknown)}")
-        values = cls.defaults(preset) | {name: value for name, value in given.items() if value is not None}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        values = cls.shared(preset) | cls.defaults(preset) | chosen
         for one in fields(cls):
             if one.name != "preset":
                 values[one.name] = _checked(one.name, values[one.name], types[one.name], one.metadata)
@@ -148,6 +148,23 @@ class Parameters:
             }
             for one in fields(self)
         ]
+
+
+@dataclass(frozen=True)
+class PageParameters(Parameters):
+    """What every page takes that measures trained networks on images."""
+
+    seeds: list[int] = parameter(
+        "training seeds of each network",
+        expected=f"whole numbers from 0 to {LARGEST_SEED}",
+        check=lambda v: 0 <= v <= LARGEST_SEED,
+    )
+    examples: int = parameter(
+        "test images, the first ones of the test set",
+        expected="a whole number from 1 on",
+        check=lambda v: v >= 1,
+        counts="test",
+    )
 
 
 def _parsed(name: str, text: str, kind: Any) -> Any:

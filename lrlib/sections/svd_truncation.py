@@ -8,7 +8,7 @@ from typing import Any
 from lrlib import attacks, metrics, presets, svd
 from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys
-from lrlib.sections.parameters import Parameters as Base
+from lrlib.sections.parameters import PageParameters as Base
 from lrlib.sections.parameters import parameter
 from lrlib.specs import Spec
 from lrlib.zoo import Trained

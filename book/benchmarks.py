@@ -1,0 +1,107 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What it costs
+#
+# The LR layer before the fourth block of the paper's ResNet-18 sees 16,384 activations. As a matrix its W has 268
+# million entries and costs several times what the whole network does; kept by factors it is affordable. These are times
+# and memory, measured in turn within one run, so that the ratios hold where the seconds don't. The page shows the
+# committed records; `make bench` measures anew.
+
+# %% tags=["parameters"]
+preset: str = "quick"  # chooses the default of every other parameter
+width: int = None  # width of the ResNet-18 whose LR layer before the fourth block is measured
+batch_size: int = None  # examples in a step
+sizes: list[int] = None  # widths m of the matrices that are projected
+widths: list[int] = None  # widths of the ResNet-18 whose precision is compared
+rounds: int = None  # rounds that are timed
+measure: bool = None  # measure anew instead of showing the committed record
+record: str = None  # file for the record; the preset's own if all parameters are at its defaults
+
+# %% tags=["remove-input"]
+from IPython.display import Markdown
+
+from lrlib import own_tables, plots, sections, tables
+from lrlib.prose import benchmarks as prose
+from lrlib.sections import benchmarks as section
+
+plots.use_style()
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %%
+parameters = section.Parameters.of(
+    preset, width=width, batch_size=batch_size, sizes=sizes, widths=widths, rounds=rounds, measure=measure
+)
+tables.parameters(parameters)
+
+# %%
+records = sections.standing("benchmarks", parameters, record)
+Markdown(tables.origins(records))
+
+# %% [markdown]
+# ## W by factors and as a matrix
+#
+# Ten steps of the layer alone and the cut that ends them: losses, gradients into the activations, the step of W and b,
+# an ensemble of five Nyström approximations cut to the rank. Time is per step; memory is the peak above that of the
+# process with its batches.
+
+# %%
+own_tables.costs(records, "layer")
+
+# %% [markdown]
+# ## What the layers add to a training step
+#
+# The whole step of the ResNet-18, with both LR layers of 2-LR, cuts included, and without.
+
+# %%
+own_tables.costs(records, "step")
+
+# %% [markdown]
+# ## Projections
+#
+# One cut of a W as training leaves it, against the eigendecomposition by LAPACK (on a GPU, cuSOLVER) that the exact
+# projection starts with. The relative error is the Frobenius norm of what is cut off over that of W.
+
+# %%
+own_tables.costs(records, "projection")
+
+# %% [markdown]
+# ## Precision
+#
+# A training step as it is done here (bf16 where the processor has it, channels_last, fused SGD) against the same step
+# in plain fp32.
+
+# %%
+own_tables.costs(records, "precision")
+
+# %% [markdown]
+# ## In words
+
+# %% tags=["remove-input"]
+Markdown(tables.sentences(prose.findings(records)))
+
+# %% [markdown]
+# ## Run this page again
+#
+# In a checkout of the repository, after `make book`:
+#
+# ```console
+# $ .venv/bin/lrlib run benchmarks -p measure true -o again
+# ```
+#
+# measures toy sizes and writes the executed notebook and its record into the folder `again`; `make bench` measures the
+# paper's sizes; `.venv/bin/lrlib run benchmarks --list` shows every parameter with its value and meaning.

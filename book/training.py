@@ -1,0 +1,113 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How the networks were trained
+#
+# The paper leaves open what a reader needs to train its networks: the weights of the two losses, how W and b start, how
+# long their steps are. What this companion takes was chosen on held-out training images, never on test images; which
+# settings diverge was measured; and the fast arithmetic that makes a CPU good enough was compared with plain fp32.
+# These measurements take from minutes to hours, so the page shows their committed records unless it is told to measure.
+
+# %% tags=["parameters"]
+preset: str = "quick"  # chooses the default of every other parameter
+seeds: list[int] = None  # training seeds of each network
+examples: int = None  # test images, the first ones of the test set
+parts: list[str] = None  # what to measure
+search_epochs: int = None  # epochs of each candidate of the search
+stability_epochs: int = None  # epochs of each training of the stability table
+parity_epochs: int = None  # epochs of each training in fp32 and bf16
+measure: bool = None  # measure anew instead of showing the committed record
+record: str = None  # file for the record; the preset's own if all parameters are at its defaults
+
+# %% tags=["remove-input"]
+from IPython.display import Markdown
+
+from lrlib import own_tables, plots, sections, tables
+from lrlib.prose import training as prose
+from lrlib.sections import training as section
+
+plots.use_style()
+Markdown(prose.claim())
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %%
+parameters = section.Parameters.of(
+    preset,
+    seeds=seeds,
+    examples=examples,
+    parts=parts,
+    search_epochs=search_epochs,
+    stability_epochs=stability_epochs,
+    parity_epochs=parity_epochs,
+    measure=measure,
+)
+tables.parameters(parameters)
+
+# %%
+records = sections.standing("training", parameters, record)
+Markdown(tables.origins(records))
+
+# %% [markdown]
+# ## The search
+#
+# A fifth of the training images is held out; each candidate is trained on the rest, with a shortened schedule and one
+# seed. *Centred* is the variance ratio of the features less their mean, which a representation that is nearly the same
+# for every image can't raise. The rule, fixed before: of the settings with which no variant loses more than a point of
+# held-out accuracy against N-LR, the one whose 1-LR has the highest centred variance ratio before the FC layer.
+
+# %%
+own_tables.by_preset(records, "search", own_tables.search)
+
+# %% tags=["remove-input"]
+Markdown(tables.sentences(prose.search(records)))
+
+# %% [markdown]
+# ## Stability
+#
+# Test accuracy in percent after a short training at each setting, or that the training diverged. *As written* is the
+# paper's projection loss; *bounded* divides it by the root mean square of |a + b| where that is above one, which is what
+# all records here are trained with.
+
+# %%
+own_tables.by_preset(records, "stability", own_tables.stability)
+
+# %% tags=["remove-input"]
+Markdown(tables.sentences(prose.stability(records)))
+
+# %% [markdown]
+# ## bf16 against fp32
+#
+# The same short training of N-LR in both precisions, from the same seeds, in percent of the test images. W and the
+# losses of the LR layers are always in fp32.
+
+# %%
+own_tables.by_preset(records, "parity", own_tables.parity)
+
+# %% tags=["remove-input"]
+Markdown(tables.sentences(prose.parity(records)))
+
+# %% [markdown]
+# ## Run this page again
+#
+# In a checkout of the repository, after `make book`:
+#
+# ```console
+# $ .venv/bin/lrlib run training -p measure true -p parts parity -o again
+# ```
+#
+# measures the comparison of precisions anew and writes the executed notebook and its record into the folder `again`;
+# `.venv/bin/lrlib run training --list` shows every parameter with its value and meaning.

@@ -1,0 +1,106 @@
+"""Tables of what the companion measures beside the paper: controls, how the networks were trained, and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from lrlib.results import Record, over_seeds
+from lrlib.sections import training
+
+
+def controls(record: Record) -> pd.DataFrame:
+    """Every control: accuracies in percent, the variance ratio and DeepFool's ρ, as means over seeds."""
+    frame = record.frame("controls")
+    names = {
+        "accuracy": "accuracy",
+        "variance_ratio": f"variance ratio at {frame.k.max():.0f}",
+        "rho": "DeepFool ρ",
+    }
+    heading = frame.metric.map(names)
+    heading = heading.mask(frame.metric == "adversarial_accuracy", "PGD " + frame.eps.astype(str))
+    heading = heading.mask(frame.metric == "noise_accuracy", "noise p = " + frame.probability.astype(str))
+    frame = frame.assign(heading=heading)
+    mean = over_seeds(frame, ["control", "heading", "metric"])
+    mean["cell"] = [_cell(value, metric) for value, metric in zip(mean.value, mean.metric, strict=True)]
+    table = mean.pivot(index="control", columns="heading", values="cell")
+    table = table.loc[list(dict.fromkeys(frame.control)), list(dict.fromkeys(frame.heading))]
+    ranks = frame.groupby("control")["rank"].first()
+    table.insert(0, "rank", [f"{rank:.0f}" if pd.notna(rank) else "" for rank in ranks[table.index]])
+    return table.rename_axis(columns=None)
+
+
+def by_preset(records: Mapping[str, Record], artefact: str, table: Callable[[Record], pd.DataFrame]) -> pd.DataFrame:
+    """One table of the records that have the artefact, a part for each preset."""
+    parts = {
+        preset: table(record)
+        for preset, record in records.items()
+        if any(row["artefact"] == artefact for row in record.rows)
+    }
+    return pd.concat(parts, names=["preset"]).fillna("") if parts else pd.DataFrame()
+
+
+def search(record: Record) -> pd.DataFrame:
+    """Every candidate on held-out training images, the one that the rule picks marked."""
+    table, best = training.judged(record), training.chosen(record)
+    return pd.DataFrame(
+        {
+            "accuracy": [f"{100 * value:.2f}" for value in table.accuracy],
+            "variance ratio at 10": [f"{value:.4f}" for value in table.variance_ratio],
+            "centred": [f"{value:.4f}" for value in table.centred_variance_ratio],
+            "chosen": ["chosen" if key[1:] == best else "" for key in table.index],
+        },
+        index=table.index,
+    )
+
+
+def stability(record: Record) -> pd.DataFrame:
+    """Accuracy in percent after a short training, or that it diverged, against the learning rate."""
+    frame = record.frame("stability")
+    done = frame[frame.metric == "accuracy"].assign(cell=lambda rows: [f"{100 * value:.1f}" for value in rows.value])
+    lost = frame[(frame.metric == "diverged") & (frame.value == 1)].assign(cell="diverged")
+    both = pd.concat([done, lost]).rename(columns={"weight": "λ1 = λ2", "from_epoch": "from epoch"})
+    both["projection loss"] = both.bounded.map({True: "bounded", False: "as written"})
+    rows = ["variant", "projection loss", "from epoch", "λ1 = λ2"]
+    return both.pivot(index=rows, columns="learning_rate", values="cell").fillna("")
+
+
+def parity(record: Record) -> pd.DataFrame:
+    """Accuracy in percent of the same short training in fp32 and bf16, by seed."""
+    frame = record.frame("parity")
+    frame = frame[frame.metric == "accuracy"]
+    table = 100 * frame.pivot(index="seed", columns="precision", values="value")
+    table["bf16 less fp32"] = table.bf16 - table.fp32
+    return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
+
+
+def costs(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
+    """Seconds, memory and errors of a benchmark's alternatives, with the ratio to the last one of each comparison."""
+    parts = []
+    for preset, record in records.items():
+        frame = record.frame(artefact)
+        about = [key for key in ("device", "width", "m", "rank", "batch") if key in frame and frame[key].notna().all()]
+        table = frame.pivot(index=[*about, "alternative"], columns="metric", values="value").reindex(
+            pd.MultiIndex.from_frame(frame[[*about, "alternative"]].drop_duplicates())
+        )
+        parts.append(pd.concat({preset: _with_ratios(table, about)}, names=["preset"]))
+    return pd.concat(parts)
+
+
+def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:
+    base = table.groupby(level=about, sort=False).transform("last")
+    cells = {}
+    if "seconds" in table:
+        cells["time"] = [f"{1000 * value:.3g} ms" for value in table.seconds]
+        cells["time, ratio"] = [f"{value:.3g}" for value in table.seconds / base.seconds]
+    if "bytes" in table:
+        cells["memory"] = [f"{value / 2**20:.3g} MiB" for value in table.bytes]
+        cells["memory, ratio"] = [f"{value:.3g}" for value in table.bytes / base.bytes]
+    if "error" in table:
+        cells["relative error"] = ["" if pd.isna(value) else f"{value:.4f}" for value in table.error]
+    return pd.DataFrame(cells, index=table.index)
+
+
+def _cell(value: float, metric: str) -> str:
+    return f"{100 * value:.1f}" if "accuracy" in metric else f"{value:.3f}"

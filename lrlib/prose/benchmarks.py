@@ -1,0 +1,54 @@
+"""What it costs, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lrlib.results import Record
+
+
+def findings(records: Mapping[str, Record]) -> list[str]:
+    """The ratios that matter, preset by preset."""
+    return [f"`{preset}`, {line}" for preset, record in records.items() for line in _findings(record)]
+
+
+def _findings(record: Record) -> list[str]:
+    lines = []
+    for (device, m), rows in record.frame("layer").groupby(["device", "m"], sort=False):
+        table = rows.pivot(index="alternative", columns="metric", values="value")
+        ratio = table.loc["factored"] / table.loc["dense"]
+        lines.append(
+            f"{device}: with {m} activations the factored layer takes {ratio.seconds:.3f} of the dense one's time and "
+            f"{ratio.bytes:.3f} of its memory."
+        )
+    for (device, width), rows in record.frame("step").groupby(["device", "width"], sort=False):
+        seconds = rows.set_index("alternative").value
+        added = 100 * (seconds["2-LR"] / seconds["N-LR"] - 1)
+        lines.append(f"{device}: at width {width} the LR layers of 2-LR add {added:.0f} % to a training step.")
+    for (device, m), rows in record.frame("projection").groupby(["device", "m"], sort=False):
+        lines.append(f"{device}: {_projections(int(m), rows)}")
+    for (device, width), rows in record.frame("precision").groupby(["device", "width"], sort=False):
+        seconds = rows.set_index("alternative").value
+        (fast,) = set(seconds.index) - {"plain fp32"}
+        lines.append(
+            f"{device}: at width {width} a training step in {fast} is {seconds['plain fp32'] / seconds[fast]:.1f} "
+            "times as fast as in plain fp32."
+        )
+    return lines
+
+
+def _projections(m: int, rows: pd.DataFrame) -> str:
+    table = rows.pivot(index="alternative", columns="metric", values="value")
+    best = table.error.min()
+    accurate = table[table.error <= 1.05 * best]
+    name = accurate.seconds.idxmin()
+    others = ", ".join(
+        f"{other} {table.seconds['eigh'] / table.seconds[other]:.0f} times at {table.error[other] / best:.2f} of it"
+        for other in ("nystrom", "ensemble")
+    )
+    return (
+        f"at m = {m} the fastest projection within 5 % of the least error is {name}, "
+        f"{table.seconds['eigh'] / table.seconds[name]:.1f} times as fast as eigh; {others}."
+    )

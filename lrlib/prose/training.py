@@ -1,0 +1,73 @@
+"""How the networks were trained: what the search, the stability table and the comparison of precisions say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lrlib import presets
+from lrlib.intervals import over_seeds
+from lrlib.results import Record
+from lrlib.sections import training
+
+
+def claim() -> str:
+    """What the paper says and what it doesn't."""
+    return (
+        "Section C states SGD with learning rate 0.1, divided by ten at epochs 150 and 250 of 350, batches of 128, "
+        "plain training for 50 epochs and then Algorithm 2 with a cut of the rank every ten steps. It does not state "
+        "λ1, λ2, the start of W and b, or their steps."
+    )
+
+
+def search(records: Mapping[str, Record]) -> list[str]:
+    """What was chosen at each preset, and what the preset trains with."""
+    lines = []
+    for preset, record in _having(records, "search"):
+        best = training.chosen(record)
+        lr = presets.get(preset).lr
+        ours = (lr.lambda_c, lr.lambda_n, lr.step_size, lr.start)
+        rule = "no setting passes the rule" if best is None else f"the rule picks {_setting(*best)}"
+        lines.append(f"`{preset}`: {rule}; the preset trains with {_setting(*ours)}.")
+    return lines
+
+
+def stability(records: Mapping[str, Record]) -> list[str]:
+    """How many trainings diverged."""
+    lines = []
+    for preset, record in _having(records, "stability"):
+        frame = record.frame("stability")
+        frame = frame[frame.metric == "diverged"]
+        counts = [
+            f"{int(group.value.sum())} of {len(group)} trainings diverged with the {name} projection loss"
+            for bounded, name in ((True, "bounded"), (False, "paper's"))
+            if len(group := frame[frame.bounded == bounded])
+        ]
+        lines.append(f"`{preset}`: {', '.join(counts)}.")
+    return lines
+
+
+def parity(records: Mapping[str, Record]) -> list[str]:
+    """The mean difference, with its interval over seeds, beside the spread of fp32 over seeds."""
+    lines = []
+    for preset, record in _having(records, "parity"):
+        frame = record.frame("parity")
+        table = frame[frame.metric == "accuracy"].pivot(index="seed", columns="precision", values="value")
+        paired = pd.DataFrame({"value": 100 * (table.bf16 - table.fp32), "seed": table.index, "all": 0})
+        mean = over_seeds(paired, ["all"]).iloc[0]
+        within = "contains" if mean.low <= 0 <= mean.high else "does not contain"
+        lines.append(
+            f"`{preset}`: bf16 is {mean.value:+.2f} points from fp32 in the mean over {len(table)} seeds, 95 % "
+            f"interval {mean.low:+.2f} to {mean.high:+.2f}, which {within} zero; fp32 alone spreads over "
+            f"{100 * (table.fp32.max() - table.fp32.min()):.2f} points between seeds."
+        )
+    return lines
+
+
+def _having(records: Mapping[str, Record], artefact: str) -> list[tuple[str, Record]]:
+    return [(name, one) for name, one in records.items() if any(row["artefact"] == artefact for row in one.rows)]
+
+
+def _setting(lambda_c: float, lambda_n: float, step_size: float, start: str) -> str:
+    return f"λ1 = {lambda_c:g}, λ2 = {lambda_n:g}, step {step_size:g}, start {start}"
