@@ -1,7 +1,6 @@
 r"""The LR layer: a virtual layer that pulls the activations of a network into a low-dimensional affine subspace.
 
-A :class:`LowRank` holds ``W`` and ``b`` and computes the two losses of eq. 2; :func:`lrlib.attach` puts such layers on
-named modules of a network.
+A :class:`LowRank` has ``W``, ``b`` and the two losses of eq. 2; :func:`lrlib.attach` puts it on a module of a network.
 """
 
 from __future__ import annotations
@@ -181,10 +180,11 @@ class LowRank(nn.Module):
             raise FloatingPointError("expected finite activations to start W from, got infinities or NaN")
         mean = a.mean(dim=0)
         if self.start == "random":
-            gaussian = torch.randn(self.features, self.rank, generator=self._generator(), dtype=a.dtype)
-            self.matrix = Factored.projector(torch.linalg.qr(gaussian.to(a.device))[0].T)
+            random = torch.randn(self.features, self.rank, generator=self._generator(), dtype=a.dtype)
+            self.matrix = Factored.projector(torch.linalg.qr(random.to(a.device))[0].T)
         else:
-            self.matrix = Factored.projector(torch.linalg.svd(a - mean, full_matrices=False)[2][: self.rank])
+            Q, R = torch.linalg.qr((a - mean).T)  # for wide layers: the decomposition is then as small as the batch
+            self.matrix = Factored.projector(torch.linalg.svd(R.T, full_matrices=False)[2][: self.rank] @ Q.T)
         self.b.copy_(-mean)
         self.started = True
         return self
