@@ -83,10 +83,15 @@ def ensemble(
 
 def recompress(W: Factors, rank: int, smoothing: float = 0.01) -> Factors:
     """Best rank-``rank`` approximation of a factored matrix, in time linear in ``m``."""
-    Q, R = torch.linalg.qr(W.U)
-    small = (R * W.d) @ R.T
-    U, d = exact((small + small.T) / 2, rank, smoothing)
-    return Factors(Q @ U, d)
+    return truncated(W.U, torch.diag(W.d), rank, smoothing)
+
+
+def truncated(U: Tensor, K: Tensor, rank: int, smoothing: float = 0.01) -> Factors:
+    """Best rank-``rank`` approximation of ``U K U^T`` with ``U`` ``(m, q)`` and symmetric ``K`` ``(q, q)``."""
+    Q, R = torch.linalg.qr(U)
+    small = R @ K @ R.T
+    V, d = exact((small + small.T) / 2, rank, smoothing)
+    return Factors(Q @ V, d)
 
 
 def _sampled(W: Tensor, rank: int, columns: int, generator: torch.Generator | None, smoothing: float) -> Factors:

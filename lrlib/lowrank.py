@@ -115,7 +115,7 @@ class LowRank(nn.Module):
         self.features, self.rank, self.cut_every, self.start, self.form = features, rank, cut_every, start, form
         self.step_size, self.weight_decay, self.seed = step_size, weight_decay, seed
         self.cut = Cut(projection, rank, columns, members if projection == "ensemble" else 1, smoothing, as_written)
-        self.matrix: Dense | Factored = Factored(torch.zeros(0, features), torch.zeros(0))
+        self.matrix: Dense | Factored = Factored(torch.zeros(0, features), torch.zeros(0, 0))
         self.register_buffer("b", torch.zeros(features))
         # Not buffers: on a GPU, each look at one would wait for all that is queued there.
         self.steps, self.started = 0, False
@@ -201,8 +201,8 @@ class LowRank(nn.Module):
         return self
 
     def _settle_form_(self, n: int) -> None:
-        rows = self.rank + 2 * n * self.cut_every
-        dense = 4 * rows > 3 * self.features if self.form == "auto" else self.form == "dense"
+        rows = self.rank + n * self.cut_every
+        dense = rows > self.features if self.form == "auto" else self.form == "dense"
         self.matrix = Dense(self.matrix.dense()) if dense else Factored.of(self.matrix, rows)
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ def costs(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
             pd.MultiIndex.from_frame(frame[[*about, "alternative"]].drop_duplicates())
         )
         parts.append(pd.concat({preset: _with_ratios(table, about)}, names=["preset"]))
-    return pd.concat(parts)
+    return pd.concat(parts) if parts else pd.DataFrame()
 
 
 def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:

@@ -35,6 +35,15 @@ TINY = {
         "scale": [0.1, 0.0],
         "adversaries": 10,
     },
+    "controls": {
+        "seeds": [0],
+        "examples": 40,
+        "rank": [2],
+        "eps": ["8/255"],
+        "steps": 2,
+        "probability": [1.0],
+        "attacked": 8,
+    },
 }
 
 

@@ -20,7 +20,7 @@ from lrlib.factored import Factored
 from lrlib.lowrank import PROJECTIONS
 
 FORMS = {"dense": Dense, "factored": Factored}
-NEVER = 50  # steps, more than any test here takes
+NEVER = 50  # steps between two cuts, more than any test here takes
 seeds = st.integers(0, 2**31)
 eigh = torch.linalg.eigh
 
@@ -108,41 +108,53 @@ STABLE = [(0.01, 0.0), (0.1, 0.0), (0.1, 0.5), (0.5, 1.0), (0.9, 0.1), (0.99, 0.
 
 
 @st.composite
-def layers_of_any_kind(draw):
-    features = draw(st.integers(1, 32))
-    rank = draw(st.integers(1, features))
+def kinds(draw, widest=32, square=False):
+    """Arguments of a layer; a square one draws no more columns than its rank."""
+    m = draw(st.integers(1, widest))
+    rank = draw(st.integers(1, m))
     step_size, weight_decay = draw(st.sampled_from(STABLE))
-    return both(
-        features,
-        rank,
-        columns=draw(st.integers(rank, features)),
-        cut_every=draw(st.integers(1, 6)),
-        step_size=step_size,
-        weight_decay=weight_decay,
-        projection=draw(st.sampled_from(PROJECTIONS)),
-        as_written=draw(st.booleans()),
-        members=draw(st.integers(1, 4)),
-        start=draw(st.sampled_from(["leading", "random"])),
-        seed=draw(st.integers(0, 1_000)),
-    )
+    return {
+        "features": m,
+        "rank": rank,
+        "columns": rank if square else draw(st.integers(rank, m)),
+        "cut_every": draw(st.integers(1, 6)),
+        "step_size": step_size,
+        "weight_decay": weight_decay,
+        "projection": draw(st.sampled_from(PROJECTIONS)),
+        "as_written": draw(st.booleans()),
+        "members": draw(st.integers(1, 4)),
+        "start": draw(st.sampled_from(["leading", "random"])),
+        "seed": draw(st.integers(0, 1_000)),
+    }
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    layers_of_any_kind(),
-    st.lists(st.integers(1, 12), min_size=1, max_size=15),
-    st.sampled_from([1e-3, 1.0, 1e3]),
-    seeds,
-)
-def test_both_forms_have_the_same_losses_gradients_w_and_b_at_every_step(layers, sizes, scale, seed):
-    dense, factored = layers["dense"], layers["factored"]
-    for k, n in enumerate(sizes):
-        a = scale * activations(n, dense.features, seed=seed + 2 * k, drift=k // 4)
+def assert_alike_at_every_step(kind, batches, *, failures=0):
+    """Compare the two forms for as long as a change in the 13th digit of the activations changes no 10th one of W.
+
+    A cut can magnify rounding without bound, when it has to choose between nearly equal eigenvalues.
+    """
+    scale = batches[0].abs().max()
+    layers = both(**kind)
+    dense, factored, shaken = layers["dense"], layers["factored"], both(**kind)["dense"]
+    for lr in (dense, factored, shaken):
+        lr.start_(batches[0])
+    for k, a in enumerate(batches[1:]):
         assert_alike(passed(factored, a), passed(dense, a))
-        dense.step()
-        factored.step()
+        shaken(a * (1 + 1e-13 * gaussian(*a.shape, seed=k)))
+        for lr in (dense, factored, shaken):
+            with spoiled(failures):
+                lr.step()
+        if not (shaken.W - dense.W).abs().max() < 1e-10:
+            return
         assert_alike(state(factored, scale), state(dense, scale))
-    assert {form: type(lr.matrix) for form, lr in layers.items()} == FORMS
+        assert_gram_is_that_of_the_rows(factored)
+
+
+@settings(max_examples=60, deadline=None)
+@given(kinds(), st.lists(st.integers(1, 12), min_size=2, max_size=15), st.sampled_from([1e-3, 1.0, 1e3]), seeds)
+def test_both_forms_have_the_same_losses_gradients_w_and_b_at_every_step(kind, sizes, scale, seed):
+    batches = [scale * activations(n, kind["features"], seed=seed + 2 * k, drift=k // 4) for k, n in enumerate(sizes)]
+    assert_alike_at_every_step(kind, batches)
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
@@ -165,7 +177,7 @@ def test_more_rows_than_the_width_are_no_problem(projection):
         for lr in layers.values():
             train(lr, [activations(10, 6, seed=2 * k)])
         assert_alike(state(layers["factored"]), state(layers["dense"]))
-    assert len(layers["factored"].matrix.d) > 6
+    assert len(layers["factored"].matrix.V) > 6
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
@@ -175,6 +187,16 @@ def test_both_forms_are_alike_from_an_indefinite_w_of_ones_own(projection):
         lr.set_(symmetric(20), gaussian(20, seed=1))
         train(lr, [activations(3, 20, seed=2 * k) for k in range(9)])
     assert_alike(state(layers["factored"]), state(layers["dense"]))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_both_forms_are_alike_in_single_precision_whatever_the_scale_of_the_activations(projection, scale):
+    layers = both(30, 3, projection=projection, cut_every=3, start="random")
+    for lr in layers.values():
+        train(lr.float(), [scale * activations(4, 30, seed=2 * k, dtype=torch.float32) for k in range(7)])
+    assert layers["dense"].W.any()
+    assert_alike(state(layers["factored"], scale), state(layers["dense"], scale), 1e-4)
 
 
 @pytest.mark.parametrize("projection", ["ensemble", "nystrom"])
@@ -251,23 +273,23 @@ def test_a_network_with_two_taps_is_trained_to_the_same_weights_by_both_forms():
 # rows
 
 
-@settings(max_examples=50, deadline=None)
-@given(layers_of_any_kind(), st.lists(st.integers(1, 12), min_size=1, max_size=15), seeds)
-def test_rows_and_weights_reproduce_w_and_the_gram_matrix_is_that_of_the_rows(layers, sizes, seed):
-    batches = [activations(n, layers["dense"].features, seed=seed + 2 * k) for k, n in enumerate(sizes)]
-    lr, oracle = (train(layers[form], batches) for form in ("factored", "dense"))
+@settings(max_examples=25, deadline=None)
+@given(kinds(), st.lists(st.integers(1, 12), min_size=1, max_size=15), seeds)
+def test_rows_and_core_reproduce_w_and_the_gram_matrix_is_that_of_the_rows(kind, sizes, seed):
+    batches = [activations(n, kind["features"], seed=seed + 2 * k) for k, n in enumerate(sizes)]
+    lr = train(both(**kind)["factored"], batches)
     assert_gram_is_that_of_the_rows(lr)
-    assert_alike(torch.einsum("qi,q,qj->ij", lr.matrix.V, lr.matrix.d, lr.matrix.V), oracle.W)
-    assert torch.equal(lr.W, lr.W.T)
+    assert_alike(torch.einsum("pi,pq,qj->ij", lr.matrix.V, lr.matrix.K, lr.matrix.V), lr.W)
+    assert torch.equal(lr.W, lr.W.T) and torch.equal(lr.matrix.K, lr.matrix.K.T)
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 @pytest.mark.parametrize("as_written", [False, True])
-def test_a_step_adds_two_rows_an_example_and_a_cut_leaves_those_of_the_rank(projection, as_written):
+def test_a_step_adds_a_row_an_example_and_a_cut_leaves_those_of_the_rank(projection, as_written):
     lr = LowRank(60, 4, projection=projection, as_written=as_written, members=3, cut_every=3, form="factored").double()
-    rows = [len(train(lr, [activations(5, 60, seed=2 * k)]).matrix.d) for k in range(6)]
+    rows = [len(train(lr, [activations(5, 60, seed=2 * k)]).matrix.V) for k in range(6)]
     rank = 12 if as_written and projection == "ensemble" else 4
-    assert rows == [14, 24, rank, rank + 10, rank + 20, rank]
+    assert rows == [9, 14, rank, rank + 5, rank + 10, rank]
 
 
 class Sizes(TorchDispatchMode):
@@ -338,18 +360,22 @@ def test_activations_without_a_gradient_have_losses_without_one(form):
 # decompositions that fail
 
 
-@settings(max_examples=60, deadline=None)
-@given(layers_of_any_kind(), st.integers(1, 4), st.lists(st.integers(1, 12), min_size=6, max_size=12), seeds)
-def test_both_forms_are_alike_when_the_first_decompositions_of_each_cut_fail(layers, failures, sizes, seed):
-    for k, n in enumerate(sizes):
-        a = activations(n, layers["dense"].features, seed=seed + 2 * k)
-        for lr in layers.values():
-            lr(a)
-            with spoiled(failures) as attempts:
-                lr.step()
-            assert len(attempts) > failures if lr.steps % lr.cut_every == 0 else not attempts
-        assert_alike(state(layers["factored"]), state(layers["dense"]))
-    assert_gram_is_that_of_the_rows(layers["factored"])
+# The shift makes the zero eigenvalues of a sampled block equal and not zero; which of them are taken is then chance.
+# There is nothing to choose where all are taken, and no zero where W has its full rank.
+
+
+@settings(max_examples=30, deadline=None)
+@given(kinds(square=True), st.integers(1, 4), st.lists(st.integers(1, 12), min_size=2, max_size=12), seeds)
+def test_both_forms_are_alike_when_the_first_decompositions_of_each_step_fail(kind, failures, sizes, seed):
+    batches = [activations(n, kind["features"], seed=seed + 2 * k) for k, n in enumerate(sizes)]
+    assert_alike_at_every_step(kind, batches, failures=failures)
+
+
+@settings(max_examples=25, deadline=None)
+@given(kinds(widest=12), st.integers(1, 4), st.lists(st.integers(1, 6), min_size=2, max_size=12), seeds)
+def test_both_forms_are_alike_when_decompositions_of_a_w_of_full_rank_fail(kind, failures, more, seed):
+    batches = [activations(kind["features"] + n, kind["features"], seed=seed + 2 * k) for k, n in enumerate(more)]
+    assert_alike_at_every_step(kind, batches, failures=failures)
 
 
 @pytest.mark.parametrize("failures", [1, 3])
@@ -451,7 +477,7 @@ def test_a_layer_that_goes_on_from_a_file_goes_where_the_uninterrupted_one_goes(
 def test_a_stored_state_has_no_room_for_more_rows_and_shares_no_memory_with_the_layer():
     lr = train(both(30, 3)["factored"], [activations(4, 30)])
     matrix = lr.state_dict()["_extra_state"]["matrix"]
-    assert {name: tuple(value.shape) for name, value in matrix.items()} == {"V": (11, 30), "d": (11,), "gram": (11, 11)}
+    assert {name: tuple(value.shape) for name, value in matrix.items()} == {"V": (7, 30), "K": (7, 7), "gram": (7, 7)}
     before = copy.deepcopy(matrix)
     train(lr, [activations(4, 30, seed=2 * k) for k in range(12)])
     assert_alike(matrix, before, 0)

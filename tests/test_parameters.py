@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrlib import presets, sections
-from lrlib.sections.parameters import Parameters, is_radius, parameter
+from lrlib import models, presets, sections
+from lrlib.sections.measuring import NetworkParameters
+from lrlib.sections.parameters import PageParameters, Parameters, is_radius, parameter
+
+BOOK = (*sections.PAGES, *sections.STANDING)
+OF_NETWORKS = [page for page in BOOK if issubclass(sections.get(page).Parameters, NetworkParameters)]
 
 
 @dataclass(frozen=True)
-class Example(Parameters):
+class Example(PageParameters):
     """One parameter of each type."""
 
     count: int = parameter("a count", expected="a whole number from 1 to 9", check=lambda v: 1 <= v <= 9)
@@ -133,36 +137,133 @@ def test_only_the_presets_own_values_are_at_its_defaults():
 
 
 def test_one_parameter_can_be_read_alone():
-    assert Parameters.one("seeds", "3,4") == [3, 4]
+    assert PageParameters.one("seeds", "3,4") == [3, 4]
     with pytest.raises(ValueError, match=r"^expected seeds to be whole numbers from 0 to 4294967295, got \[-1\]$"):
-        Parameters.one("seeds", "-1")
+        PageParameters.one("seeds", "-1")
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", BOOK)
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
 def test_a_pages_defaults_pass_their_own_checks(page, preset):
     cls = sections.get(page).Parameters
     parameters = cls.of(preset)
     assert parameters.preset == preset and parameters.at_defaults()
     assert cls.of(**parameters.content()) == parameters
-    assert {"preset", *cls.defaults(preset)} == {one.name for one in fields(cls)}
+    assert {"preset", *cls.shared(preset), *cls.defaults(preset)} == {one.name for one in fields(cls)}
+    assert not cls.shared(preset).keys() & cls.defaults(preset).keys()
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+def lists(parameters):
+    return {one.name for one in fields(parameters) if isinstance(getattr(parameters, one.name), list)}
+
+
+@pytest.mark.parametrize("page", BOOK)
 def test_defaults_of_one_caller_are_not_those_of_another(page):
     cls = sections.get(page).Parameters
-    cls.of("quick").seeds.append(99)
-    assert 99 not in cls.of("quick").seeds
+    for name in lists(cls.of("quick")):
+        getattr(cls.of("quick"), name).append(99)
+        assert 99 not in getattr(cls.of("quick"), name)
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", BOOK)
 def test_the_table_shows_every_parameter_with_its_meaning(page):
     cls = sections.get(page).Parameters
-    table = cls.of("quick", seeds=[7]).table()
+    given = {"widths": [7]} if page == "benchmarks" else {"seeds": [7]}
+    ((name, _),) = given.items()
+    table = cls.of("quick", **given).table()
     assert [row["parameter"] for row in table] == [one.name for one in fields(cls)]
     assert all(row["meaning"] and row["type"] for row in table)
-    seeds = next(row for row in table if row["parameter"] == "seeds")
-    assert seeds["value"] == "[7]" and seeds["default at quick"] != "[7]"
+    shown = next(row for row in table if row["parameter"] == name)
+    assert shown["value"] == "[7]" and shown["default at quick"] != "[7]"
+
+
+def test_only_pages_that_measure_images_take_seeds_and_examples():
+    names = {page: {one.name for one in fields(sections.get(page).Parameters)} for page in BOOK}
+    assert {one.name for one in fields(Parameters)} == {"preset"}
+    assert {page for page in BOOK if not {"seeds", "examples"} <= names[page]} == {"benchmarks"}
+    assert {page for page in BOOK if {"arch", "dataset", "epochs"} <= names[page]} == set(OF_NETWORKS)
+    assert set(OF_NETWORKS) == {*sections.PAPER, "controls"} - {"svd_truncation"}
+
+
+# The networks that a page is about
+
+
+@pytest.mark.parametrize("page", OF_NETWORKS)
+@pytest.mark.parametrize("preset", list(presets.PRESETS))
+def test_a_pages_network_is_the_presets_own_unless_another_is_asked_for(page, preset):
+    cls, network = sections.get(page).Parameters, presets.get(preset).network
+    parameters = cls.of(preset)
+    assert (parameters.arch, parameters.dataset, parameters.epochs) == (network.arch, network.dataset, network.epochs)
+    assert parameters.spec("2-LR", 3) == presets.spec(preset, "2-LR", 3)
+    other = cls.of(preset, arch="vgg19", dataset="svhn", epochs=2)
+    assert other.spec("1-LR", 0) == presets.spec(preset, "1-LR", 0, arch="vgg19", dataset="svhn", epochs=2)
+    assert {(spec.arch, spec.dataset) for spec in sections.get(page).specs(other)} == {("vgg19", "svhn")}
+
+
+@pytest.mark.parametrize("page", BOOK)
+def test_a_presets_record_is_about_its_own_network_first(page):
+    cls = sections.get(page).Parameters
+    for preset, chosen in presets.PRESETS.items():
+        own = {"arch": chosen.network.arch, "dataset": chosen.network.dataset}
+        others = [{"arch": arch, "dataset": dataset} for arch, dataset in chosen.others]
+        about = [own] if page == "controls" else [own, *others]
+        assert cls.networks(preset) == (about if page in OF_NETWORKS else [{}])
+
+
+@pytest.mark.parametrize("page", OF_NETWORKS)
+def test_a_schedule_is_shortened_by_fewer_epochs_than_the_presets_alone(page):
+    cls, whole = sections.get(page).Parameters, presets.get("small").network.epochs
+    for epochs in (whole - 1, whole, whole + 1):
+        parameters = cls.of("small", epochs=epochs)
+        assert parameters.shortening() == ({"epochs": epochs, "of": whole} if epochs < whole else None)
+        trained = {spec.epochs for spec in sections.get(page).specs(parameters)} - {0}
+        assert trained == {min(epochs, whole)}
+
+
+def test_the_untrained_networks_of_a_shortened_schedule_are_those_of_the_whole_one():
+    section = sections.get("noise_stability")
+    of = {epochs: section.specs(section.Parameters.of("quick", epochs=epochs)) for epochs in (3, 20)}
+    random = {epochs: {spec for spec in specs if spec.epochs == 0} for epochs, specs in of.items()}
+    assert random[3] == random[20] and len(random[3]) == 3
+
+
+@pytest.mark.parametrize("page", OF_NETWORKS)
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"arch": "1L"}, 'expected arch to be one of resnet18, resnet50, vgg19, got "1L"'),
+        ({"arch": 18}, "expected arch to be a text, got 18"),
+        (
+            {"dataset": "cifar"},
+            'expected dataset to be one of digits, cifar10, .* or folder:/path/to/tree, got "cifar"',
+        ),
+        ({"epochs": 0}, "expected epochs to be a whole number from 1 on, got 0"),
+    ],
+)
+def test_a_network_that_there_is_not_is_refused(page, given, fault):
+    with pytest.raises(ValueError, match=f"^{fault}$"):
+        sections.get(page).Parameters.of("quick", **given)
+
+
+def test_every_architecture_with_places_for_lr_layers_may_be_asked_for():
+    assert set(models.PLACED) == {arch for arch in models.ARCHS if models.places(arch)}
+    for arch in models.PLACED:
+        assert sections.get("adversarial").Parameters.of("quick", arch=arch).arch == arch
+
+
+@pytest.mark.parametrize(
+    ("page", "shown", "kept"),
+    [
+        ("training", {"measure": True}, True),
+        ("training", {"parts": ["parity"]}, True),
+        ("training", {"measure": True, "parity_epochs": 1}, False),
+        ("training", {"seeds": [0]}, False),
+        ("benchmarks", {"measure": True}, True),
+        ("benchmarks", {"measure": True, "rounds": 1}, False),
+    ],
+)
+def test_measuring_anew_at_the_defaults_makes_the_presets_record(page, shown, kept):
+    assert sections.get(page).Parameters.of("quick", **shown).at_defaults() is kept
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,16 @@ RECORDS = [
     for page in sections.PAGES
     if preset == "quick" or results.path(page, preset).exists()
 ]
+OF_THE_PAPER = [(page, preset) for page, preset in RECORDS if page in sections.PAPER]
+CHOSEN = ("seeds", "arch", "dataset")  # what may differ between the runs of a record
+
+
+def parameters_of(record, run):
+    """The parameters that a run of the preset's record has to have had."""
+    given = {name: run["parameters"][name] for name in CHOSEN if name in run["parameters"]}
+    if run["shortened"]:
+        given["epochs"] = run["shortened"]["epochs"]
+    return sections.get(record.page).Parameters.of(record.preset, **given)
 
 
 @pytest.fixture(params=RECORDS, ids="-".join)
@@ -21,12 +31,20 @@ def test_a_record_is_about_the_page_and_preset_that_its_place_says(record):
     assert results.load(results.path(record.page, record.preset)) == record
 
 
-def test_its_run_had_the_presets_defaults(record):
-    (run,) = record.runs
-    assert run["parameters"] == sections.get(record.page).Parameters.of(record.preset).content()
-    assert {row["seed"] for row in record.rows} == set(run["parameters"]["seeds"])
+def test_its_runs_had_the_presets_parameters(record):
+    for run in record.runs:
+        assert run["parameters"] == parameters_of(record, run).content()
+        seeds = {row["seed"] for row in record.rows if row["run"] == run["id"]}
+        assert seeds == set(run["parameters"]["seeds"])
 
 
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_a_quick_record_is_one_run_at_the_presets_defaults(page):
+    (run,) = results.load(results.path(page, "quick")).runs
+    assert run["parameters"] == sections.get(page).Parameters.of("quick").content()
+
+
+@pytest.mark.parametrize("record", OF_THE_PAPER, ids="-".join, indirect=True)
 def test_it_holds_what_the_matrix_says_and_nothing_else(record):
     matrix = paper.artefacts()
     own = matrix[matrix["page"] == record.page]
@@ -43,16 +61,16 @@ def test_whatever_the_matrix_calls_measured_has_a_record():
 
 def test_its_models_are_those_that_the_page_asks_for_now(record):
     section = sections.get(record.page)
-    (run,) = record.runs
-    assert set(run["models"]) == {spec.name for spec in section.specs(section.Parameters.of(record.preset))}
+    for run in record.runs:
+        assert set(run["models"]) == {spec.name for spec in section.specs(parameters_of(record, run))}
 
 
 def test_its_images_are_the_datasets(record):
-    (run,) = record.runs
-    for name, fingerprint in run["datasets"].items():
-        if name == "digits":
-            assert fingerprint == data.load(name).fingerprint
-    assert set(run["datasets"]) == {row["dataset"] for row in record.rows}
+    for run in record.runs:
+        for name, fingerprint in run["datasets"].items():
+            if name == "digits":
+                assert fingerprint == data.load(name).fingerprint
+        assert set(run["datasets"]) == {row["dataset"] for row in record.rows if row["run"] == run["id"]}
 
 
 def test_an_accuracy_lies_in_its_wilson_interval_and_counts_whole_examples(record):
@@ -67,7 +85,7 @@ def test_an_accuracy_lies_in_its_wilson_interval_and_counts_whole_examples(recor
 
 def test_survivors_are_as_many_as_the_accuracy_says(record):
     kept = [row for row in record.rows if row.get("survived")]
-    assert bool(kept) == (record.page == "adversarial")
+    assert bool(kept) == (record.page in ("adversarial", "controls"))
     for row in kept:
         assert results.survived(row).sum() == round(row["value"] * row["n"])
 

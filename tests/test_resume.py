@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrlib import data, train, zoo
+from lrlib import data, engine, train, zoo
 from lrlib.presets import spec as preset_spec
 from lrlib.specs import Regularizer
 
@@ -20,6 +20,8 @@ LR = Regularizer(lambda_c=1.0, lambda_n=0.1, from_epoch=1, cut_every=3)
 SPECS = {
     "N-LR": BASE,
     "2-LR": replace(BASE, variant="2-LR", lr=LR),
+    # wide enough for its W to be kept by factors, whose rows since the last cut have to be part of the checkpoint
+    "factored": replace(BASE, variant="2-LR", size=32, width=8, epochs=3, lr=LR),
     "milestones": replace(BASE, milestones=(1, 3)),
     "adam": replace(BASE, arch="LRL", optimizer="adam", learning_rate=0.01, milestones=()),
     # dropout draws from the global random state, which has to be part of the checkpoint
@@ -52,7 +54,7 @@ def stop_after(monkeypatch, epochs):
 def test_a_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(name, epochs, tmp_path, monkeypatch):
     spec, checkpoint = SPECS[name], tmp_path / "kept"
     dataset = data.load("digits", size=spec.size)
-    if name == "dropout":
+    if spec.size is not None:
         dataset = replace(dataset, x_train=dataset.x_train[:256], y_train=dataset.y_train[:256])
     whole, summary = train.train(spec, dataset, progress=False)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
@@ -61,6 +63,16 @@ def test_a_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(name,
     resumed, again = train.train(spec, dataset, progress=False, checkpoint=checkpoint)
     assert summary == again
     assert all(torch.equal(value, bits(resumed)[key]) for key, value in bits(whole).items())
+
+
+def test_the_layer_of_the_factored_training_is_one():
+    spec, dataset = SPECS["factored"], data.load("digits", size=32)
+    training = engine.Training(spec, dataset, train.build(spec, dataset), torch.device("cpu"))
+    training.attach_layers(spec.lr)
+    images, labels = data.as_float(dataset.x_train[:128]), dataset.y_train[:128]
+    training.step(images, labels)
+    forms = {tap: type(layer.matrix).__name__ for tap, layer in training.regularizer.layers.items()}
+    assert forms == {"avgpool": "Dense", "layer3": "Factored"}
 
 
 def test_a_killed_process_leaves_a_checkpoint_that_the_next_one_goes_on_from(tmp_path, monkeypatch):
@@ -93,7 +105,7 @@ def test_a_killed_process_leaves_a_checkpoint_that_the_next_one_goes_on_from(tmp
         resumed = zoo.find_or_train(spec, progress=False).model
     finally:
         torch.set_num_threads(threads)
-    assert all(torch.equal(value, bits(resumed)[key]) for key, value in bits(whole).items())
+    assert all(torch.equal(value, bits(resumed)[key]) for key, value in bits(whole.half().float()).items())
     assert not checkpoint.exists()
 
 
@@ -114,7 +126,7 @@ def test_a_checkpoint_that_does_not_fit_is_said_and_the_training_starts_anew(fau
     with pytest.warns(zoo.DamagedModel, match=r"trained from the start: expected a checkpoint of .* at "):
         found = zoo.find_or_train(spec, progress=False)
     whole, _ = train.train(spec, dataset, progress=False)
-    assert all(torch.equal(value, bits(found.model)[key]) for key, value in bits(whole).items())
+    assert all(torch.equal(value, bits(found.model)[key]) for key, value in bits(whole.half().float()).items())
 
 
 def test_a_full_disk_stops_the_training_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):

@@ -1,15 +1,22 @@
-"""What the five pages measure, on tiny networks."""
+"""What the pages measure, on tiny networks."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import TINY
+from PIL import Image
+from torch import nn
 
-from lrlib import data, models, paper, presets, results, sections
+from lrlib import data, metrics, models, paper, presets, results, sections, train
+from lrlib.sections import measuring, noise_stability
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import radius
 
 PAGES = sections.PAGES
+OF_NETWORKS = [page for page in sections.PAPER if page != "svd_truncation"]
 
 
 def expected_artefacts(page, preset):
@@ -28,7 +35,7 @@ def test_a_measured_record_is_read_back_as_it_was(page, measured, tmp_path):
     assert results.load(file) == measured[page]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", sections.PAPER)
 def test_a_page_measures_what_the_matrix_says_and_nothing_else(page, measured):
     assert {row["artefact"] for row in measured[page].rows} == expected_artefacts(page, "quick")
 
@@ -43,7 +50,7 @@ def test_a_second_measurement_gives_the_same_rows(page, measured, tiny):
 def test_the_number_of_rows_follows_from_the_parameters(measured):
     counts = {page: len(record.rows) for page, record in measured.items()}
     seeds, variants = 2, 3
-    narrow, wide = 32, 256  # width 4: 8 * 4 channels before the FC layer, 4 * 4 channels of 4 x 4 pixels before layer4
+    narrow, wide = 32, 64  # width 4: 8 * 4 channels before the FC layer, 4 * 4 channels of 2 x 2 pixels before layer4
     dims = sum(1 + sum(dim < m for dim in (20, 5)) for m in (narrow, wide))
     attacks = 2 * 1
     assert counts == {
@@ -52,6 +59,7 @@ def test_the_number_of_rows_follows_from_the_parameters(measured):
         "noise_stability": seeds * (variants * (1 + 2) + variants * 2 + (variants + 1) * 3 * 21),
         "compression": seeds * variants * dims,
         "svd_truncation": seeds * 3 * 2 * 3 * 3,
+        "controls": (6 + 1 + 1) * (3 + 1 + 1),  # another rank and PCA beside six; a radius and a probability
     }
 
 
@@ -59,7 +67,7 @@ def test_the_number_of_rows_follows_from_the_parameters(measured):
 def test_every_row_says_which_network_it_is_about(page, measured):
     for row in measured[page].rows:
         assert row["dataset"] == "digits" and row["seed"] in (0, 1)
-        assert row["variant"] in (*VARIANTS, "random") and row["arch"] in models.ARCHS
+        assert row["variant"] in (*VARIANTS, "Bottle-1LR", "random") and row["arch"] in models.ARCHS
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -67,7 +75,7 @@ def test_a_run_names_its_models_and_the_images_they_saw(page, measured, tiny):
     (run,) = measured[page].runs
     assert set(run["models"]) == {spec.name for spec in sections.get(page).specs(tiny_parameters(page))}
     assert run["datasets"] == {"digits": data.load("digits").fingerprint}
-    assert run["parameters"] == tiny_parameters(page).content()
+    assert run["parameters"] == tiny_parameters(page).content() and run["shortened"] is None
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -198,6 +206,9 @@ def test_a_classifier_without_a_right_answer_is_refused_in_a_sentence(tiny, monk
         section.measure(tiny_parameters("svd_truncation", seeds=[0]), progress=False)
 
 
+# Records that are kept and shown
+
+
 def test_only_a_presets_defaults_make_its_record(measured, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     record = measured["compression"]
@@ -210,8 +221,162 @@ def test_only_a_presets_defaults_make_its_record(measured, tmp_path, monkeypatch
     assert own == tmp_path / "quick" / "compression.json" and results.load(own) == record
 
 
+def test_a_presets_record_keeps_what_is_about_other_networks(record_of, row, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    other = row("table5a", "max_margin_accuracy", 0.1) | {"arch": "resnet50", "run": "old"}
+    before = record_of([row("table5a", "max_margin_accuracy", 0.2) | {"run": "old"}, other], page="compression")
+    before.runs[0]["id"] = "old"
+    before.save(results.path("compression", "quick"))
+    again = record_of([row("table5a", "max_margin_accuracy", 0.3)], page="compression")
+    kept = results.load(sections.keep(again, sections.get("compression").Parameters.of("quick")))
+    assert kept.rows == [other, *again.rows] and [run["id"] for run in kept.runs] == ["old", "r"]
+
+
+@pytest.fixture
+def shown(record_of, row, tmp_path, monkeypatch):
+    """What the page training shows, where a measurement gives the value 0.9 and the committed records have 0.5."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    for preset in ("small", "quick"):
+        rows = [row(artefact, "accuracy", 0.5) | {"run": "old"} for artefact in ("parity", "stability")]
+        record = record_of(rows, page="training", preset=preset)
+        record.runs[0]["id"] = "old"
+        record.save(results.path("training", preset))
+    section, measured = sections.get("training"), []
+
+    def measure(parameters):
+        measured.append(parameters)
+        return record_of([row("parity", "accuracy", 0.9)], page="training")
+
+    monkeypatch.setattr(section, "measure", measure)
+
+    def show(destination=None, **given):
+        found = sections.standing("training", section.Parameters.of("quick", **given), destination)
+        values = {preset: [one["value"] for one in record.rows] for preset, record in found.items()}
+        return values, len(measured)
+
+    return show
+
+
+def committed_values():
+    return {preset: [one["value"] for one in record.rows] for preset, record in results.committed("training").items()}
+
+
+def test_a_standing_page_shows_its_committed_records_and_measures_nothing(shown):
+    assert shown() == ({"quick": [0.5, 0.5], "small": [0.5, 0.5]}, 0)
+    assert list(shown()[0]) == ["quick", "small"]
+
+
+def test_a_standing_page_that_is_told_to_measure_shows_and_keeps_that(shown):
+    values, measured = shown(measure=True)
+    assert measured == 1 and 0.9 in values["quick"] and values["small"] == [0.5, 0.5]
+    assert committed_values() == {"quick": [0.5, 0.9], "small": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize("destination, given", [("mine.json", {}), (None, {"seeds": [0]})])
+def test_a_standing_page_keeps_no_other_measurement_as_the_presets(shown, destination, given, tmp_path):
+    where = destination and str(tmp_path / destination)
+    values, _ = shown(where, measure=True, **given)
+    assert values["quick"] == [0.9]
+    assert committed_values() == {"quick": [0.5, 0.5], "small": [0.5, 0.5]}
+    assert (tmp_path / "mine.json").exists() == (destination is not None)
+
+
+def test_a_run_whose_schedules_are_shortened_says_by_how_much(tiny, monkeypatch):
+    quick = presets.get("quick")
+    monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=replace(quick.network, epochs=2)))
+    parameters = tiny_parameters("effective_rank", seeds=[0], epochs=1)
+    (run,) = sections.get("effective_rank").measure(parameters, progress=False).runs
+    assert run["shortened"] == {"epochs": 1, "of": 2}
+    assert set(run["models"]) == {presets.spec("quick", variant, 0, epochs=1).name for variant in VARIANTS}
+
+
+def test_the_networks_of_a_seed_stand_together():
+    parameters = sections.get("compression").Parameters.of("quick", seeds=[3, 1])
+    listed = [(spec.seed, spec.variant) for spec in measuring.variants(parameters)]
+    assert listed == [(seed, variant) for seed in (3, 1) for variant in VARIANTS]
+    some = measuring.variants(parameters, ("2-LR", "N-LR"))
+    assert [spec.variant for spec in some] == ["2-LR", "N-LR"] * 2
+
+
+# Other architectures and images
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Two classes of images of 32 x 32 pixels, large enough for VGG19's five poolings."""
+    root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for part, n in (("train", 24), ("test", 12)):
+        for label in ("dark", "light"):
+            (root / part / label).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(0, 156, (32, 32, 3), dtype=np.uint8) + np.uint8(100 * (label == "light"))
+                Image.fromarray(pixels).save(root / part / label / f"{i}.png")
+    return root
+
+
+@pytest.fixture(params=["resnet50", "vgg19"])
+def other(request, tree):
+    """Another architecture and its images."""
+    return request.param, "digits" if request.param == "resnet50" else f"folder:{tree}"
+
+
+SMALLER = {
+    "effective_rank": {"directions": 10},
+    "adversarial": {"eps": ["8/255"], "steps": [1], "deepfool_examples": 2, "gallery": 1},
+    "noise_stability": {"cushion_examples": 48},
+    "compression": {"train_examples": 48},
+}
+
+
+@pytest.mark.parametrize("page", OF_NETWORKS)
+def test_a_page_measures_other_architectures_on_other_images(page, other, tiny):
+    arch, dataset = other
+    given = {"seeds": [0], "examples": 24, "arch": arch, "dataset": dataset, **SMALLER[page]}
+    parameters = tiny_parameters(page, **given)
+    record = sections.get(page).measure(parameters, progress=False)
+    frame = record.frame()
+    assert set(frame.arch) == {arch} and set(frame.dataset) == {dataset}
+    assert set(frame.artefact) == expected_artefacts(page, "quick")
+    (run,) = record.runs
+    assert set(run["models"]) == {spec.name for spec in sections.get(page).specs(parameters)}
+    assert run["datasets"] == {dataset: data.load(dataset).fingerprint}
+    last, early = models.places(arch)
+    taps = {"figure2a": last, "figure2b": early, "table5a": last, "table5b": early, "figure4b": last}
+    for artefact in taps.keys() & set(frame.artefact):
+        rows = frame[(frame.artefact == artefact) & (frame.metric != "accuracy")]
+        assert set(rows.tap) == {taps[artefact]}
+
+
+@pytest.mark.parametrize("arch", models.PLACED)
+def test_the_cushion_is_that_of_the_last_convolutions_of_two_blocks_and_of_the_last_fc_layer(arch):
+    model = models.build(arch, classes=3, width=4)
+    layers = {name: module for name, module in model.named_modules() if not list(module.children())}
+    names = list(layers)
+    if arch == "vgg19":
+        convolutions = [name for name in names if isinstance(layers[name], nn.Conv2d)]
+        pools = [names.index(name) for name in names if isinstance(layers[name], nn.MaxPool2d)][-2:]
+        blocks = [[name for name in convolutions if names.index(name) < pool] for pool in pools]
+    else:
+        blocks = [[n for n in names if n.startswith(f"layer{i}.") and isinstance(layers[n], nn.Conv2d)] for i in (3, 4)]
+    last = [name for name in names if isinstance(layers[name], nn.Linear)][-1]
+    assert noise_stability.CUSHIONED[arch] == (blocks[0][-1], blocks[1][-1], last)
+
+
+@pytest.mark.parametrize("arch, dataset", [("resnet18", "digits"), ("resnet50", "digits"), ("vgg19", "tree")])
+def test_the_widths_are_those_of_the_features(arch, dataset, tiny, tree):
+    parameters = tiny_parameters(
+        "effective_rank", arch=arch, dataset=f"folder:{tree}" if dataset == "tree" else dataset
+    )
+    images = data.load(parameters.dataset)
+    before = torch.get_rng_state()
+    found = measuring.widths(parameters, images)
+    assert torch.equal(torch.get_rng_state(), before)
+    model, x = train.build(parameters.spec("N-LR", 0), images), data.as_float(images.x_test[:2])
+    assert found == {tap: metrics.features(model, x, tap).flatten(1).shape[1] for tap in models.places(arch)}
+
+
 def test_an_unknown_page_is_named_beside_the_known_ones():
-    with pytest.raises(ValueError, match=r"^expected a page among effective_rank, .*, got 'nope'$"):
+    with pytest.raises(ValueError, match=r"^expected a page among effective_rank, .*, benchmarks, got 'nope'$"):
         sections.get("nope")
 
 

@@ -8,8 +8,11 @@ import pandas as pd
 
 from lrlib import presets
 from lrlib.intervals import over_seeds
+from lrlib.prose.format import percent
 from lrlib.results import Record
 from lrlib.sections import training
+
+NEAR_CHANCE = 0.2  # with ten classes
 
 
 def claim() -> str:
@@ -38,13 +41,15 @@ def stability(records: Mapping[str, Record]) -> list[str]:
     lines = []
     for preset, record in _having(records, "stability"):
         frame = record.frame("stability")
-        frame = frame[frame.metric == "diverged"]
-        counts = [
-            f"{int(group.value.sum())} of {len(group)} trainings diverged with the {name} projection loss"
-            for bounded, name in ((True, "bounded"), (False, "paper's"))
-            if len(group := frame[frame.bounded == bounded])
-        ]
-        lines.append(f"`{preset}`: {', '.join(counts)}.")
+        for bounded, name in ((True, "bounded"), (False, "paper's")):
+            ours = frame[frame.bounded == bounded]
+            diverged, accuracy = (ours[ours.metric == metric] for metric in ("diverged", "accuracy"))
+            if len(ours):
+                lines.append(
+                    f"`{preset}`, with the {name} projection loss: {int(diverged.value.sum())} of {len(diverged)} "
+                    f"trainings diverged, {int((accuracy.value < NEAR_CHANCE).sum())} ended below "
+                    f"{percent(NEAR_CHANCE, 0)} accuracy, near chance: their features had collapsed."
+                )
     return lines
 
 

@@ -80,10 +80,14 @@ def trials(parameters: Parameters) -> Iterator[Trial]:
 
 def candidates(preset: str, variant: str) -> list[Regularizer]:
     """The settings of the LR layer that the search compares: both losses' weights, in 1-LR also the step and start."""
-    base = replace(presets.get(preset).lr, lambda_c=1.0, lambda_n=1.0)
-    weights = product((0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 1.0)) if preset == "quick" else product((1.0, 5.0), (0.1, 1.0))
-    found = [replace(base, lambda_c=c, lambda_n=n) for c, n in weights]
-    others = [replace(base, step_size=0.5), replace(base, step_size=0.01), replace(base, start="random")]
+    own = presets.get(preset).lr
+    if preset == "quick":
+        weights = list(product((0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 1.0)))
+    else:
+        weights = list(product((1.0, 5.0), (0.03, 0.1)))
+        weights += [(1.0, 1.0)] if variant == "1-LR" else []  # which loses too much there already
+    found = [replace(own, lambda_c=c, lambda_n=n) for c, n in weights]
+    others = [replace(own, step_size=0.5), replace(own, step_size=0.01), replace(own, start="random")]
     return [*found, *others] if variant == "1-LR" else found
 
 
@@ -176,8 +180,8 @@ def chosen(record: Record) -> tuple[float, float, float, str] | None:
     has the highest centred variance ratio before the FC layer; None if there is no such setting.
     """
     table = judged(record)
-    kept = table.accuracy >= table.accuracy["N-LR"].iloc[0] - TOLERATED
-    good = kept.drop("N-LR").groupby(level=SETTINGS).all()
-    scores = table.loc["1-LR", "centred_variance_ratio"]
-    scores = scores[good[scores.index]]
-    return None if scores.empty else scores.idxmax()
+    table = table.reset_index().assign(setting=lambda rows: list(rows[SETTINGS].itertuples(index=False, name=None)))
+    least = table[table.variant == "N-LR"].accuracy.iloc[0] - TOLERATED
+    costly = set(table[table.accuracy < least].setting)
+    left = table[(table.variant == "1-LR") & ~table.setting.isin(costly)]
+    return None if left.empty else left.set_index("setting").centred_variance_ratio.idxmax()
