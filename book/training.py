@@ -66,8 +66,9 @@ Markdown(tables.origins(records))
 #
 # A fifth of the training images is held out; each candidate is trained on the rest, with a shortened schedule and one
 # seed. *Centred* is the variance ratio of the features less their mean, which a representation that is nearly the same
-# for every image can't raise. The rule, fixed before: of the settings with which no variant loses more than a point of
-# held-out accuracy against N-LR, the one whose 1-LR has the highest centred variance ratio before the FC layer.
+# for every image can't raise. The rule, for each variant: of the settings that lose no more than a point of held-out
+# accuracy against N-LR, the one with the highest centred variance ratio at ten directions, averaged over the places of
+# the variant's LR layers.
 
 # %%
 own_tables.by_preset(records, "search", own_tables.search)

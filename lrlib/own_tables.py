@@ -42,17 +42,15 @@ def by_preset(records: Mapping[str, Record], artefact: str, table: Callable[[Rec
 
 
 def search(record: Record) -> pd.DataFrame:
-    """Every candidate on held-out training images, the one that the rule picks marked."""
-    table, best = training.judged(record), training.chosen(record)
-    return pd.DataFrame(
-        {
-            "accuracy": [f"{100 * value:.2f}" for value in table.accuracy],
-            "variance ratio at 10": [f"{value:.4f}" for value in table.variance_ratio],
-            "centred": [f"{value:.4f}" for value in table.centred_variance_ratio],
-            "chosen": ["chosen" if key[1:] == best else "" for key in table.index],
-        },
-        index=table.index,
-    )
+    """Every candidate on held-out training images, those that the rule picks marked."""
+    table, picked = training.judged(record), training.chosen(record)
+    cells = {"accuracy": [f"{100 * value:.2f}" for value in table.accuracy]}
+    for column in table.columns.drop("accuracy"):
+        metric, tap = column.split()
+        name = "centred" if metric.startswith("centred") else "variance ratio"
+        cells[f"{tap}, {name}"] = [f"{value:.4f}" for value in table[column]]
+    cells["rule"] = ["chosen" if picked.get(key[0]) == key[1:] else "" for key in table.index]
+    return pd.DataFrame(cells, index=table.index)
 
 
 def stability(record: Record) -> pd.DataFrame:

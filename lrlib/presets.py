@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from lrlib import models
 from lrlib.specs import Regularizer, Spec
@@ -18,7 +19,9 @@ class Preset:
         report_dataset: The dataset of the SVD report's classifiers.
         seeds: Training seeds of each variant.
         network: The plain network N-LR with seed 0; the other variants and seeds differ in these alone.
-        lr: The LR layers' settings in 1-LR and 2-LR.
+        lr: The LR layers' settings.
+        lr_of: Those of the variants that need others; a setting that suits the features before the FC layer can ruin
+            the wide ones before the fourth block.
         others: Architectures and datasets beside the network's own that ``lrlib reproduce`` measures, in their order.
     """
 
@@ -28,7 +31,12 @@ class Preset:
     seeds: tuple[int, ...]
     network: Spec
     lr: Regularizer
+    lr_of: Mapping[str, Regularizer] = field(default_factory=dict)
     others: tuple[tuple[str, str], ...] = ()
+
+    def settings(self, variant: str) -> Regularizer | None:
+        """The LR layers' settings of a variant; None if it has none."""
+        return self.lr_of.get(variant, self.lr) if variant in models.REGULARIZED else None
 
 
 def _network(dataset: str, width: int, epochs: int, batch_size: int, learning_rate: float, **other: object) -> Spec:
@@ -62,6 +70,7 @@ PRESETS = {
         seeds=(0, 1, 2, 3, 4),
         network=_network("digits", width=16, epochs=20, batch_size=64, learning_rate=0.1),
         lr=Regularizer(lambda_c=3.0, lambda_n=0.03, from_epoch=3),
+        lr_of={"2-LR": Regularizer(lambda_c=1.0, lambda_n=0.1, from_epoch=3)},
     ),
     "small": Preset(
         name="small",
@@ -70,6 +79,7 @@ PRESETS = {
         seeds=(0, 1, 2),
         network=_network("cifar10", width=16, epochs=24, batch_size=128, learning_rate=0.2, precision="bf16"),
         lr=Regularizer(lambda_c=5.0, lambda_n=0.03, from_epoch=3),
+        lr_of={"2-LR": Regularizer(lambda_c=0.1, lambda_n=0.03, from_epoch=3)},
     ),
     # Section C: learning rate 0.1, 350 epochs, batch 128, divided by ten at epochs 150 and 250, LR after 50 epochs.
     "paper": Preset(
@@ -81,6 +91,7 @@ PRESETS = {
             "cifar10", width=64, epochs=350, batch_size=128, learning_rate=0.1, milestones=(150, 250), precision="bf16"
         ),
         lr=Regularizer(lambda_c=5.0, lambda_n=0.03, from_epoch=50),
+        lr_of={"2-LR": Regularizer(lambda_c=0.1, lambda_n=0.03, from_epoch=50)},
         others=(
             ("resnet50", "cifar10"),
             ("resnet18", "cifar100-coarse"),
@@ -131,10 +142,9 @@ def spec(
         ValueError: If the preset, variant or architecture is unknown, or they don't go together.
     """
     chosen = get(preset)
-    lr = chosen.lr if variant in models.REGULARIZED else None
     network = replace(chosen.network, arch=arch or chosen.network.arch, dataset=dataset or chosen.network.dataset)
     models.taps(network.arch, variant)
-    network = replace(network, variant=variant, seed=seed, lr=lr)
+    network = replace(network, variant=variant, seed=seed, lr=chosen.settings(variant))
     return network if epochs is None else shortened(network, epochs)
 
 

@@ -28,11 +28,11 @@ def search(records: Mapping[str, Record]) -> list[str]:
     """What was chosen at each preset, and what the preset trains with."""
     lines = []
     for preset, record in _having(records, "search"):
-        best = training.chosen(record)
-        lr = presets.get(preset).lr
-        ours = (lr.lambda_c, lr.lambda_n, lr.step_size, lr.start)
-        rule = "no setting passes the rule" if best is None else f"the rule picks {_setting(*best)}"
-        lines.append(f"`{preset}`: {rule}; the preset trains with {_setting(*ours)}.")
+        for variant, best in training.chosen(record).items():
+            lr = presets.spec(preset, variant, 0).lr
+            ours = "" if lr is None else _setting(lr.lambda_c, lr.lambda_n, lr.step_size, lr.start)
+            rule = "no setting passes the rule" if best is None else f"the rule picks {_setting(*best)}"
+            lines.append(f"`{preset}`, {variant}: {rule}; the preset trains with {ours}.")
     return lines
 
 

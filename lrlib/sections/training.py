@@ -80,15 +80,18 @@ def trials(parameters: Parameters) -> Iterator[Trial]:
 
 def candidates(preset: str, variant: str) -> list[Regularizer]:
     """The settings of the LR layer that the search compares: both losses' weights, in 1-LR also the step and start."""
-    own = presets.get(preset).lr
+    own = presets.get(preset).settings(variant)
+    if own is None:
+        raise ValueError(f"expected a variant with LR layers, got {variant!r}")
+    others = [replace(own, start="random"), replace(own, step_size=0.5)] if variant == "1-LR" else []
     if preset == "quick":
         weights = list(product((0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 1.0)))
+        others += [replace(own, step_size=0.01)] if variant == "1-LR" else []
+    elif variant == "1-LR":
+        weights = [*product((1.0, 5.0), (0.03, 0.1)), (1.0, 1.0)]
     else:
-        weights = list(product((1.0, 5.0), (0.03, 0.1)))
-        weights += [(1.0, 1.0)] if variant == "1-LR" else []  # which loses too much there already
-    found = [replace(own, lambda_c=c, lambda_n=n) for c, n in weights]
-    others = [replace(own, step_size=0.5), replace(own, step_size=0.01), replace(own, start="random")]
-    return [*found, *others] if variant == "1-LR" else found
+        weights = list(product((0.03, 0.1, 0.3, 1.0, 5.0), (0.03,)))
+    return [*(replace(own, lambda_c=c, lambda_n=n) for c, n in weights), *others]
 
 
 def _search(parameters: Parameters) -> Iterator[Trial]:
@@ -165,23 +168,25 @@ def _measured(bench: Bench, trial: Trial, trained: zoo.Trained, about: dict[str,
 
 
 def judged(record: Record) -> pd.DataFrame:
-    """The search's rows before the FC layer: a row for each variant and setting, N-LR's first, a column a metric."""
-    frame = record.frame("search")
-    tap = frame.tap[frame.tap != ""].iloc[0]
-    frame = frame[frame.tap.isin(["", tap])].fillna(dict.fromkeys(SETTINGS, ""))
-    found: pd.DataFrame = frame.pivot(index=["variant", *SETTINGS], columns="metric", values="value")
-    return found.reindex(pd.MultiIndex.from_frame(frame[["variant", *SETTINGS]].drop_duplicates()))
+    """The search's rows as a table: a row for each variant and setting, N-LR's first, a column a metric and tap."""
+    frame = record.frame("search").fillna(dict.fromkeys(SETTINGS, ""))
+    frame = frame.assign(column=[f"{row.metric} {row.tap}".strip() for row in frame.itertuples()])
+    table = frame.pivot(index=["variant", *SETTINGS], columns="column", values="value")
+    return table.loc[list(dict.fromkeys(frame[["variant", *SETTINGS]].itertuples(index=False, name=None)))]
 
 
-def chosen(record: Record) -> tuple[float, float, float, str] | None:
-    """The setting that the search picks, fixed before it was run.
+def chosen(record: Record) -> dict[str, tuple[float, float, float, str] | None]:
+    """The setting that the search picks for each variant.
 
-    Of those with which no variant loses more than a point of held-out accuracy against N-LR, it is the one whose 1-LR
-    has the highest centred variance ratio before the FC layer; None if there is no such setting.
+    Of the settings that lose no more than a point of held-out accuracy against N-LR it is the one with the highest
+    variance ratio, centred, averaged over the places of the variant's LR layers; None if all of them lose more.
     """
     table = judged(record)
-    table = table.reset_index().assign(setting=lambda rows: list(rows[SETTINGS].itertuples(index=False, name=None)))
-    least = table[table.variant == "N-LR"].accuracy.iloc[0] - TOLERATED
-    costly = set(table[table.accuracy < least].setting)
-    left = table[(table.variant == "1-LR") & ~table.setting.isin(costly)]
-    return None if left.empty else left.set_index("setting").centred_variance_ratio.idxmax()
+    accuracy, arch = table["accuracy"], record.frame("search").arch.iloc[0]
+    least = accuracy[accuracy.index.get_level_values("variant") == "N-LR"].iloc[0] - TOLERATED
+    picked: dict[str, tuple[float, float, float, str] | None] = {}
+    for variant in models.REGULARIZED:
+        own = table[(table.index.get_level_values("variant") == variant) & (accuracy >= least)]
+        scores = own[[f"centred_variance_ratio {tap}" for tap in models.taps(arch, variant)]].mean(axis=1)
+        picked[variant] = None if own.empty else scores.idxmax()[1:]
+    return picked

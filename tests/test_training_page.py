@@ -1,0 +1,400 @@
+"""The page about how the networks are trained: its trainings, the rule of the search, its tables and sentences."""
+
+import re
+from dataclasses import fields, replace
+
+import pandas as pd
+import pytest
+import torch
+
+from lrlib import data, metrics, models, own_tables, presets, zoo
+from lrlib.prose import training as prose
+from lrlib.sections import training
+from lrlib.specs import Regularizer
+
+
+@pytest.fixture
+def little(monkeypatch, tmp_path):
+    """The preset small with untrained networks of width 2 on the digits, unless something else is asked for."""
+    monkeypatch.setenv("LRLIB_MODELS", str(tmp_path))
+
+    def make(**network):
+        quick = presets.get("quick").network
+        network = replace(quick, **{"width": 2, "epochs": 0, "batch_size": 128} | network)
+        monkeypatch.setitem(presets.PRESETS, "small", replace(presets.get("small"), network=network))
+
+    make()
+    return make
+
+
+def measured(**given):
+    return training.measure(training.Parameters.of("small", seeds=[0], **given), progress=False)
+
+
+@pytest.fixture
+def other_test_images(monkeypatch):
+    """Shows blank test images with other labels instead of the digits' own."""
+    read = data.digits.read
+
+    def show():
+        train, (x, y), classes = read()
+        monkeypatch.setattr(data.digits, "read", lambda: (train, (x * 0, (y + 1) % 10), classes))
+        data._load.cache_clear()
+
+    yield show
+    data._load.cache_clear()
+
+
+# What is trained
+
+
+@pytest.mark.parametrize("preset", list(presets.PRESETS))
+def test_the_candidates_are_the_presets_settings_but_for_those_that_are_searched(preset):
+    own = presets.get(preset).lr
+    fixed = [one.name for one in fields(Regularizer) if one.name not in training.SETTINGS]
+    for variant in models.REGULARIZED:
+        found = training.candidates(preset, variant)
+        assert len(set(found)) == len(found)
+        assert all(getattr(lr, name) == getattr(own, name) for lr in found for name in fixed)
+
+
+@pytest.mark.parametrize("preset", list(presets.PRESETS))
+def test_what_a_preset_trains_with_is_one_of_the_candidates_and_step_and_start_vary_from_there_in_1_lr(preset):
+    own = presets.get(preset).lr
+    one, two = (training.candidates(preset, variant) for variant in ("1-LR", "2-LR"))
+    assert own in one and set(two) < set(one)
+    assert {(lr.step_size, lr.start) for lr in two} == {(own.step_size, own.start)}
+    varied = [lr for lr in one if (lr.step_size, lr.start) != (own.step_size, own.start)]
+    assert {(lr.lambda_c, lr.lambda_n) for lr in varied} == {(own.lambda_c, own.lambda_n)}
+    assert {lr.step_size for lr in varied} == {0.01, own.step_size, 0.5}
+    assert {lr.start for lr in varied} == {"leading", "random"}
+
+
+@pytest.mark.parametrize("preset", list(presets.PRESETS))
+def test_each_table_has_the_trainings_that_it_names(preset):
+    parameters = training.Parameters.of(preset, seeds=[4, 6])
+    network, trials = presets.get(preset).network, list(training.trials(parameters))
+    assert len({trial.spec for trial in trials}) == len(trials)
+    of = {part: [trial.spec for trial in trials if trial.artefact == part] for part in training.ARTEFACTS}
+    epochs = {"search": parameters.search_epochs, "stability": parameters.stability_epochs}
+    for part, seeds in (("search", {4}), ("stability", {4}), ("parity", {4, 6})):
+        assert {spec.seed for spec in of[part]} == seeds
+        assert {spec.epochs for spec in of[part]} == {epochs.get(part, parameters.parity_epochs)}
+        assert {spec.dataset.removeprefix("holdout:") for spec in of[part]} == {network.dataset}
+    assert {spec.variant for spec in of["parity"]} == {"N-LR"}
+    assert sorted((spec.seed, spec.precision) for spec in of["parity"]) == [
+        (seed, precision) for seed in (4, 6) for precision in ("bf16", "fp32")
+    ]
+    assert {(spec.variant, spec.lr.from_epoch) for spec in of["stability"]} == {
+        (variant, epoch) for variant in models.REGULARIZED for epoch in (0, 1)
+    }
+    assert [spec.variant for spec in of["search"]].count("N-LR") == 1
+
+
+def test_only_the_parts_asked_for_are_trained_and_nothing_unless_told_to_measure():
+    for part in training.ARTEFACTS:
+        trials = training.trials(training.Parameters.of("quick", parts=[part]))
+        assert {trial.artefact for trial in trials} == {part}
+    assert training.specs(training.Parameters.of("quick")) == []
+    told = training.specs(training.Parameters.of("quick", measure=True))
+    trials = training.trials(training.Parameters.of("quick"))
+    assert told == [trial.spec for trial in trials if trial.artefact != "stability"]
+
+
+# What is measured
+
+
+def without_run(record):
+    return [{**row, "run": None} for row in record.rows]
+
+
+def test_the_search_never_sees_a_test_image(little, other_test_images):
+    little(epochs=1, batch_size=1000)
+    record = measured(parts=["search"])
+    held = data.load("holdout:digits")
+    assert {row["dataset"] for row in record.rows} == {"holdout:digits"}
+    assert {row["n"] for row in record.rows} == {len(held.x_test)}
+    assert record.runs[0]["datasets"] == {"holdout:digits": held.fingerprint}
+
+    before = data.load("digits").fingerprint
+    other_test_images()
+    assert data.load("digits").fingerprint != before
+    assert without_run(measured(parts=["search"])) == without_run(record)
+
+
+def test_the_searchs_rows_are_those_of_each_setting_on_the_held_out_images(little):
+    record = measured(parts=["search"])
+    frame, held = record.frame("search"), data.load("holdout:digits")
+    assert len(frame) == 5 * (1 + len(training.candidates("small", "1-LR")) + len(training.candidates("small", "2-LR")))
+    spec = next(training.trials(training.Parameters.of("small", parts=["search"], seeds=[0]))).spec
+    model, x = zoo.find(spec).model, data.as_float(held.x_test)
+    plain = frame[frame.variant == "N-LR"].set_index(["metric", "tap"]).value
+    assert plain["accuracy", ""] == pytest.approx(metrics.accuracy(model, x, held.y_test), abs=1e-6)
+    for tap in ("avgpool", "layer3"):
+        features = metrics.features(model, x, tap).flatten(1).double()
+        for metric, a in (("variance_ratio", features), ("centred_variance_ratio", features - features.mean(0))):
+            energy = torch.linalg.svdvals(a) ** 2
+            assert plain[metric, tap] == pytest.approx((energy[:10].sum() / energy.sum()).item(), rel=1e-5)
+
+
+def test_a_training_that_diverges_becomes_a_row(little):
+    """At a constant rate SGD multiplies a weight by about 1 - rate * weight_decay a step, which is -59 at 0.2."""
+    little(epochs=3, batch_size=256, milestones=(), weight_decay=300.0, learning_rate=0.01)
+    record = measured(parts=["stability", "parity"], stability_epochs=3)
+    frame = record.frame("stability")
+    diverged = frame[frame.metric == "diverged"]
+    assert len(diverged) == 16 and set(diverged.learning_rate) == {0.01, 0.2}
+    assert (diverged.value == (diverged.learning_rate == 0.2)).all()
+    keys = ["variant", "learning_rate", "weight", "from_epoch"]
+    accurate = frame[frame.metric == "accuracy"]
+    assert set(accurate[keys].itertuples(index=False)) == set(
+        diverged[diverged.value == 0][keys].itertuples(index=False)
+    )
+    assert set(record.frame("parity").metric) == {"accuracy"}
+    table = own_tables.stability(record)
+    assert (table[0.2] == "diverged").all() and not (table[0.01] == "diverged").any()
+
+
+def test_parity_has_the_accuracy_of_each_seed_in_each_precision(little):
+    parameters = training.Parameters.of("small", seeds=[3, 5], parts=["parity"])
+    record = training.measure(parameters, progress=False)
+    digits = data.load("digits")
+    x, y = data.as_float(digits.x_test), digits.y_test
+    expected = {
+        (seed, precision): metrics.accuracy(
+            zoo.find(replace(presets.get("small").network, seed=seed, precision=precision)).model, x, y
+        )
+        for seed in (3, 5)
+        for precision in ("fp32", "bf16")
+    }
+    rows = {(row["seed"], row["precision"]): row for row in record.rows}
+    assert rows.keys() == expected.keys() and {row["metric"] for row in record.rows} == {"accuracy"}
+    for key, row in rows.items():
+        assert row["value"] == pytest.approx(expected[key], abs=1e-6) and row["n"] == len(y)
+
+
+# The rule of the search
+
+A, B, ONLY_1_LR = (1.0, 0.1, 0.1, "leading"), (3.0, 0.03, 0.1, "leading"), (3.0, 0.03, 0.5, "leading")
+BASE = {  # accuracy, centred variance ratio before the FC layer, the ratio there that is not centred
+    ("N-LR", None): (0.95, 0.5, 0.6),
+    ("1-LR", A): (0.95, 0.9, 0.7),
+    ("1-LR", B): (0.95, 0.8, 0.8),
+    ("2-LR", A): (0.95, 0.6, 0.7),
+    ("2-LR", B): (0.95, 0.7, 0.8),
+}
+
+
+@pytest.fixture
+def search(row, record_of):
+    """A record of the search; whatever has no accuracy diverged."""
+
+    def make(changed=None, preset="quick"):
+        rows = []
+        for (variant, setting), (accuracy, centred, plain) in (BASE | (changed or {})).items():
+            about = dict(zip(training.SETTINGS, setting, strict=True)) if setting else {}
+            about |= {"variant": variant, "epochs": 5}
+            if accuracy is None:
+                rows.append(row("search", "diverged", 1, **about))
+                continue
+            rows.append(row("search", "accuracy", accuracy, **about, tap=""))
+            for tap, shift in (("avgpool", 0.0), ("layer3", 1.0)):  # the earlier place has them the other way round
+                for metric, value in (("variance_ratio", plain), ("centred_variance_ratio", centred)):
+                    rows.append(row("search", metric, abs(shift - value), **about, tap=tap, k=10))
+        return record_of(rows, page="training", preset=preset)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("changed", "picked"),
+    [
+        ({}, A),
+        ({("1-LR", A): (0.95, 0.79, 0.9)}, B),
+        ({("1-LR", A): (0.939, 0.9, 0.7)}, B),
+        ({("1-LR", A): (0.94, 0.9, 0.7)}, A),
+        ({("2-LR", A): (0.939, 0.9, 0.7)}, B),
+        ({("2-LR", A): (0.94, 0.1, 0.1)}, A),
+        ({("N-LR", None): (0.961, 0.5, 0.6)}, None),
+        ({("N-LR", None): (0.1, 0.99, 0.99)}, A),
+        ({("1-LR", B): (0.99, 0.8, 0.99), ("2-LR", B): (0.99, 0.99, 0.99)}, A),
+        ({("1-LR", A): (0.939, 0.9, 0.7), ("2-LR", B): (0.939, 0.9, 0.7)}, None),
+        ({("1-LR", ONLY_1_LR): (0.94, 0.91, 0.1)}, ONLY_1_LR),
+        ({("1-LR", ONLY_1_LR): (0.939, 0.91, 0.1)}, A),
+        ({("1-LR", A): (None, None, None)}, B),
+        ({("2-LR", A): (None, None, None)}, B),
+    ],
+    ids=[
+        *("the base", "a lower centred ratio of 1-LR", "1-LR loses more than a point", "1-LR loses a point"),
+        *("2-LR loses more than a point", "2-LR loses a point", "every one loses more than a point of N-LR's"),
+        *("N-LR is worse than all and has the highest ratio", "what does not count is higher elsewhere"),
+        *("each setting loses in one variant", "a setting of 1-LR alone", "a setting of 1-LR alone that loses"),
+        *("1-LR diverged", "2-LR diverged"),
+    ],
+)
+def test_the_rule_picks_what_it_says(search, changed, picked):
+    assert training.chosen(search(changed)) == picked
+
+
+def test_the_judged_rows_are_those_before_the_fc_layer_with_n_lr_first(search):
+    table = training.judged(search())
+    assert list(table.index) == [(variant, *(setting or ("",) * 4)) for variant, setting in BASE]
+    assert table[["accuracy", "centred_variance_ratio", "variance_ratio"]].values.tolist() == [
+        pytest.approx(list(values)) for values in BASE.values()
+    ]
+
+
+def test_the_table_of_the_search_marks_what_the_rule_picks_in_every_variant(search):
+    table = own_tables.search(search({("1-LR", A): (0.93, 0.9, 0.7)}))
+    marked = [key for key in table.index if table.chosen[key] == "chosen"]
+    assert marked == [("1-LR", *B), ("2-LR", *B)]
+    assert table.loc[("1-LR", *B)].tolist() == ["95.00", "0.8000", "0.8000", "chosen"]
+    assert table.loc[("1-LR", *A)].tolist() == ["93.00", "0.7000", "0.9000", ""]
+    assert set(own_tables.search(search({("N-LR", None): (0.97, 0.5, 0.6)})).chosen) == {""}
+
+
+def test_the_sentence_about_the_search_names_the_pick_and_what_the_preset_trains_with(search):
+    lr = presets.get("quick").lr
+    trained = f"λ1 = {lr.lambda_c:g}, λ2 = {lr.lambda_n:g}, step {lr.step_size:g}, start {lr.start}"
+    none = search({("N-LR", None): (0.97, 0.5, 0.6)}, preset="small")
+    picked, nothing = prose.search({"quick": search(), "small": none})
+    assert picked == (
+        f"`quick`: the rule picks λ1 = 1, λ2 = 0.1, step 0.1, start leading; the preset trains with {trained}."
+    )
+    assert nothing.startswith("`small`: no setting passes the rule; the preset trains with λ1 = ")
+
+
+# Stability and parity on made-up records
+
+
+def stability_row(row, variant, bounded, rate, accuracy):
+    about = {"variant": variant, "learning_rate": rate, "weight": 10.0, "from_epoch": 1, "bounded": bounded}
+    rows = [row("stability", "diverged", int(accuracy is None), **about)]
+    return rows if accuracy is None else [*rows, row("stability", "accuracy", accuracy, **about, tap="")]
+
+
+@pytest.fixture
+def stability(row, record_of):
+    values = {
+        ("1-LR", True, 0.01): 0.9,
+        ("1-LR", True, 0.2): 0.199,
+        ("1-LR", False, 0.01): 0.7,
+        ("1-LR", False, 0.2): None,
+        ("2-LR", False, 0.01): None,
+        ("2-LR", False, 0.2): None,
+        ("2-LR", True, 0.2): None,
+    }
+    rows = [one for key, accuracy in values.items() for one in stability_row(row, *key, accuracy)]
+    return record_of(rows, page="training")
+
+
+def test_the_stability_table_has_an_accuracy_or_that_it_diverged_in_the_cell_of_its_setting(stability):
+    table = own_tables.stability(stability)
+    assert table.index.names == ["variant", "projection loss", "from epoch", "λ1 = λ2"]
+    cells = {(*key[:2], rate): table.loc[key, rate] for key in table.index for rate in table.columns}
+    assert cells == {
+        ("1-LR", "bounded", 0.01): "90.0",
+        ("1-LR", "bounded", 0.2): "19.9",
+        ("1-LR", "as written", 0.01): "70.0",
+        ("1-LR", "as written", 0.2): "diverged",
+        ("2-LR", "bounded", 0.01): "",
+        ("2-LR", "bounded", 0.2): "diverged",
+        ("2-LR", "as written", 0.01): "diverged",
+        ("2-LR", "as written", 0.2): "diverged",
+    }
+
+
+def test_divergences_and_collapses_are_counted_for_each_projection_loss_that_was_tried(stability, row, record_of):
+    alone = record_of(stability_row(row, "1-LR", True, 0.2, 0.2), page="training", preset="small")
+    counts = [
+        (line[: line.index(" projection")], *map(int, re.findall(r"(\d+) of (\d+) trainings diverged, (\d+)", line)[0]))
+        for line in prose.stability({"quick": stability, "small": alone})
+    ]
+    assert counts == [
+        ("`quick`, with the bounded", 1, 3, 1),
+        ("`quick`, with the paper's", 3, 4, 0),
+        ("`small`, with the bounded", 0, 1, 0),
+    ]
+
+
+@pytest.fixture
+def parity(row, record_of):
+    def make(fp32, bf16):
+        rows = []
+        for precision, values in (("fp32", fp32), ("bf16", bf16)):
+            for seed, value in values.items():
+                metric = "diverged" if value is None else "accuracy"
+                about = {"variant": "N-LR", "seed": seed, "precision": precision}
+                rows.append(row("parity", metric, 1 if value is None else value, **about))
+        return record_of(rows, page="training")
+
+    return make
+
+
+def test_precisions_are_compared_seed_by_seed(parity):
+    record = parity({0: 0.90, 1: 0.92}, {0: 0.91, 1: 0.95})
+    # Half of Student's interval of two values, here 1 and 3 points, is tan(0.475 pi) times half their distance.
+    assert prose.parity({"quick": record}) == [
+        "`quick`: bf16 is +2.00 points from fp32 in the mean over 2 seeds, 95 % interval -10.71 to +14.71, which "
+        "contains zero; fp32 alone spreads over 2.00 points between seeds."
+    ]
+    table = own_tables.parity(record)
+    assert table.to_dict("index") == {
+        0: {"bf16": "91.00", "fp32": "90.00", "bf16 less fp32": "1.00"},
+        1: {"bf16": "95.00", "fp32": "92.00", "bf16 less fp32": "3.00"},
+    }
+
+
+@pytest.mark.parametrize("sign, interval", [(1, "+0.79 to +1.21"), (-1, "-1.21 to -0.79")])
+def test_an_interval_on_one_side_of_zero_does_not_contain_it(parity, sign, interval):
+    fp32 = dict.fromkeys(range(3), 0.9)
+    shifts = (0.01, 0.0100 + 0.00086, 0.0100 - 0.00086)
+    record = parity(fp32, {seed: 0.9 + sign * shift for seed, shift in enumerate(shifts)})
+    (sentence,) = prose.parity({"quick": record})
+    assert f"{sign:+.2f} points from fp32 in the mean over 3 seeds" in sentence
+    assert f"95 % interval {interval}, which does not contain zero" in sentence
+
+
+def test_a_single_seed_has_no_interval(parity):
+    (sentence,) = prose.parity({"quick": parity({0: 0.9}, {0: 0.92})})
+    assert "+2.00 points" in sentence and "nan" not in sentence and "zero" not in sentence
+
+
+def test_a_seed_that_diverged_in_one_precision_is_not_compared(parity):
+    record = parity({0: 0.90, 1: 0.92, 2: 0.5}, {0: 0.91, 1: 0.95, 2: None})
+    (sentence,) = prose.parity({"quick": record})
+    assert "+2.00 points from fp32 in the mean over 2 seeds, 95 % interval -10.71 to +14.71" in sentence
+    assert not own_tables.parity(record).isin(["nan"]).any(axis=None)
+
+
+# Several presets
+
+
+def test_a_part_that_a_record_lacks_is_left_out(search, stability, parity):
+    records = {"quick": search(), "small": stability, "paper": parity({0: 0.9, 1: 0.9}, {0: 0.9, 1: 0.9})}
+    for part, (tell, make), preset in zip(
+        training.ARTEFACTS,
+        ((getattr(prose, name), getattr(own_tables, name)) for name in training.ARTEFACTS),
+        records,
+        strict=True,
+    ):
+        assert {line.split("`")[1] for line in tell(records)} == {preset}
+        table = own_tables.by_preset(records, part, make)
+        assert set(table.index.get_level_values("preset")) == {preset}
+        assert not tell({}) and own_tables.by_preset({}, part, make).empty
+
+
+def test_one_table_of_several_presets_has_a_part_for_each(search):
+    both = {"quick": search(), "small": search({("1-LR", ONLY_1_LR): (0.5, 0.5, 0.5)})}
+    table = own_tables.by_preset(both, "search", own_tables.search)
+    for preset, record in both.items():
+        pd.testing.assert_frame_equal(table.loc[preset], own_tables.search(record))
+
+
+def test_a_record_measured_on_little_networks_makes_every_table_and_sentence(little):
+    record = measured()
+    assert {row["artefact"] for row in record.rows} == set(training.ARTEFACTS)
+    for part in training.ARTEFACTS:
+        table = own_tables.by_preset({"small": record}, part, getattr(own_tables, part))
+        assert len(table) and not table.isna().any(axis=None)
+    assert [len(tell({"small": record})) for tell in (prose.search, prose.stability, prose.parity)] == [1, 1, 1]
