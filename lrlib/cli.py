@@ -159,7 +159,9 @@ def _read_spec(file: Path) -> Spec:
     try:
         content = json.loads(file.read_text())
         return Spec.of(content.get("spec", content))
-    except (OSError, TypeError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise ValueError(f"expected a specification at {file}: {error.strerror}") from error
+    except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"expected a specification at {file}: {error}") from error
 
 

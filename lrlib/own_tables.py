@@ -44,11 +44,13 @@ def by_preset(records: Mapping[str, Record], artefact: str, table: Callable[[Rec
 def search(record: Record) -> pd.DataFrame:
     """Every candidate on held-out training images, those that the rule picks marked."""
     table, picked = training.judged(record), training.chosen(record)
-    cells = {"accuracy": [f"{100 * value:.2f}" for value in table.accuracy]}
-    for column in table.columns.drop("accuracy"):
-        metric, tap = column.split()
+    cells = {"accuracy": ["diverged" if pd.isna(value) else f"{100 * value:.2f}" for value in table.accuracy]}
+    for column in table.columns:
+        metric, _, tap = column.partition(" ")
+        if not tap:
+            continue
         name = "centred" if metric.startswith("centred") else "variance ratio"
-        cells[f"{tap}, {name}"] = [f"{value:.4f}" for value in table[column]]
+        cells[f"{tap}, {name}"] = ["" if pd.isna(value) else f"{value:.4f}" for value in table[column]]
     cells["rule"] = ["chosen" if picked.get(key[0]) == key[1:] else "" for key in table.index]
     return pd.DataFrame(cells, index=table.index)
 
@@ -68,7 +70,7 @@ def parity(record: Record) -> pd.DataFrame:
     """Accuracy in percent of the same short training in fp32 and bf16, by seed."""
     frame = record.frame("parity")
     frame = frame[frame.metric == "accuracy"]
-    table = 100 * frame.pivot(index="seed", columns="precision", values="value")
+    table = 100 * frame.pivot(index="seed", columns="precision", values="value").dropna()
     table["bf16 less fp32"] = table.bf16 - table.fp32
     return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
 

@@ -78,7 +78,7 @@ PRESETS = {
         report_dataset="mnist",
         seeds=(0, 1, 2),
         network=_network("cifar10", width=16, epochs=24, batch_size=128, learning_rate=0.2, precision="bf16"),
-        lr=Regularizer(lambda_c=5.0, lambda_n=0.03, from_epoch=3),
+        lr=Regularizer(lambda_c=5.0, lambda_n=0.03, step_size=0.5, from_epoch=3),
         lr_of={"2-LR": Regularizer(lambda_c=0.1, lambda_n=0.03, from_epoch=3)},
     ),
     # Section C: learning rate 0.1, 350 epochs, batch 128, divided by ten at epochs 150 and 250, LR after 50 epochs.
@@ -90,7 +90,7 @@ PRESETS = {
         network=_network(
             "cifar10", width=64, epochs=350, batch_size=128, learning_rate=0.1, milestones=(150, 250), precision="bf16"
         ),
-        lr=Regularizer(lambda_c=5.0, lambda_n=0.03, from_epoch=50),
+        lr=Regularizer(lambda_c=5.0, lambda_n=0.03, step_size=0.5, from_epoch=50),
         lr_of={"2-LR": Regularizer(lambda_c=0.1, lambda_n=0.03, from_epoch=50)},
         others=(
             ("resnet50", "cifar10"),

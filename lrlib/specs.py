@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from lrlib import models
 from lrlib.dense import Projection
@@ -49,6 +49,10 @@ class Regularizer:
     def __post_init__(self) -> None:
         if self.from_epoch < 0:
             raise ValueError(f"expected from_epoch >= 0, got {self.from_epoch}")
+        if self.lambda_c < 0 or self.lambda_n < 0:
+            raise ValueError(f"expected weights of the losses from 0 on, got {self.lambda_c} and {self.lambda_n}")
+        if any(rank < 1 for rank in self.ranks):
+            raise ValueError(f"expected ranks from 1 on, got {self.ranks}")
         # A layer of one unit checks the rest now, rather than at `from_epoch`.
         LowRank(
             1,
@@ -110,6 +114,8 @@ class Spec:
         places = models.taps(self.arch, self.variant)
         if self.lr is not None and len(self.lr.ranks) not in (0, len(places)):
             raise ValueError(f"expected a rank for each of {', '.join(places)}, or none, got ranks={self.lr.ranks}")
+        if self.seed < 0:
+            raise ValueError(f"expected seed >= 0, got {self.seed}")
         if self.epochs < 0 or self.batch_size < 1:
             raise ValueError(f"expected epochs >= 0 and batch_size >= 1, got {self.epochs} and {self.batch_size}")
         if self.optimizer not in ("sgd", "adam"):
@@ -124,16 +130,9 @@ class Spec:
         Raises:
             ValueError: If fields are missing, unknown or don't fit together.
         """
-        try:
-            given = dict(content)
-            lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-            if given.get("lr") is not None:
-                layer = dict(given["lr"])
-                given["lr"] = Regularizer(**layer | {"ranks": tuple(layer.get("ranks", ()))})
-            return cls(**given | lists)
-        except TypeError as error:
-            expected = ", ".join(one.name for one in fields(cls))
-            raise ValueError(f"expected the fields {expected}, got {', '.join(content)} ({error})") from error
+        layer = content.get("lr")
+        lr = None if layer is None else Regularizer(**_fields(Regularizer, layer))
+        return cls(**_fields(cls, {**content, "lr": lr}))
 
     def content(self) -> dict[str, Any]:
         """The specification as JSON has it."""
@@ -146,3 +145,40 @@ class Spec:
         digest = hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()[:12]
         dataset = self.dataset.replace(":", "-").replace("/", "-")
         return f"{dataset}_{self.arch}-{self.width}_{self.variant}_s{self.seed}_{digest}"
+
+
+def _fields(kind: type, content: Any) -> dict[str, Any]:
+    """The fields of a dataclass from their JSON, each of its type.
+
+    Raises:
+        ValueError: If fields are missing or unknown, or one is of another type.
+    """
+    types = get_type_hints(kind)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"expected the fields {', '.join(types)}, got {content!r}")
+    missing = [one.name for one in fields(kind) if one.default is MISSING and one.name not in content]
+    unknown = [name for name in content if name not in types]
+    if missing or unknown:
+        faults = [f"{name!r} is missing" for name in missing] + [f"{name!r} is unknown" for name in unknown]
+        raise ValueError(f"expected the fields {', '.join(types)}, but {', '.join(faults)}")
+    for name, value in content.items():
+        if not _is(value, types[name]):
+            raise ValueError(f"expected {name} to be {_spelled(types[name])}, got {value!r}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+
+
+def _is(value: Any, kind: Any) -> bool:
+    members = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in members
+    if get_origin(kind) is tuple:
+        return isinstance(value, list | tuple) and all(_is(one, members[0]) for one in value)
+    if members:  # a union
+        return any(_is(value, one) for one in members)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _spelled(kind: Any) -> str:
+    return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")

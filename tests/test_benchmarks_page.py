@@ -104,6 +104,13 @@ def test_the_exact_error_is_the_share_of_the_spectrum_that_is_cut_off(monkeypatc
     assert error == pytest.approx(math.sqrt(energy[rank:].sum() / energy.sum()), rel=1e-4)
 
 
+def test_memory_is_the_rise_of_the_peak(record):
+    assert record.frame("layer").set_index(["metric", "alternative"]).value["bytes"].to_dict() == {
+        "factored": 2,  # the peaks are 1 and 3, then 6 and 10
+        "dense": 4,
+    }
+
+
 def test_the_factored_layer_never_holds_the_matrix_that_the_dense_one_does():
     """In processes of their own, at a width where the matrix has 16 MiB."""
     run = Run("benchmarks", "quick", {}, "cpu")
@@ -147,13 +154,6 @@ def test_alternatives_are_timed_in_turn_and_the_first_round_does_not_count(clock
     works = {"a": takes("a", 100, 1, 2, 9), "b": takes("b", 0, 30, 10, 20)}
     assert benchmarks.timed(works, 3, CPU) == {"a": 2, "b": 20}
     assert order == ["a", "b"] * 4
-
-
-def test_memory_is_the_rise_of_the_peak(record):
-    assert record.frame("layer").set_index(["metric", "alternative"]).value["bytes"].to_dict() == {
-        "factored": 2,  # the peaks are 1 and 3, then 6 and 10
-        "dense": 4,
-    }
 
 
 def test_one_slow_moment_does_not_move_the_median(clock):

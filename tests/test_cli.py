@@ -1,13 +1,15 @@
 """The command: exit codes, one sentence for a mistake, and nothing done before it is found."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
+from dataclasses import fields, replace
 
 import pytest
 
-from lrlib import cli, pages, provenance, results, zoo
+from lrlib import cli, pages, presets, provenance, reproduce, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.train import TrainingDiverged
 
@@ -88,6 +90,16 @@ def refused(lrlib, untouched, tmp_path):
         (["train", "--seeds", "-1"], "expected seeds to be whole numbers from 0 to 4294967295, got \\[-1\\]"),
         (["train", "--device", "abacus"], "expected auto, cpu or a device that this machine has, got 'abacus'"),
         (["results", "--preset", "huge"], "expected a preset among quick, small, paper, got 'huge'"),
+        (["run", "adversarial", "-p", "arch", "1L"], 'expected arch to be one of resnet18, .*, vgg19, got "1L"'),
+        (["run", "adversarial", "-p", "dataset", "cifar"], 'expected dataset to be one of digits, .*, got "cifar"'),
+        (["run", "adversarial", "-p", "epochs", "0"], "expected epochs to be a whole number from 1 on, got 0"),
+        (["run", "controls", "-p", "rank", "5,129"], "expected rank to be at most 128, the features there, got 129"),
+        (["run", "training", "-p", "parts", "rest"], 'expected parts to be some of search, .*, got \\["rest"\\]'),
+        (["run", "benchmarks", "-p", "seeds", "0"], "expected parameters among preset, width, .*, got seeds"),
+        (["train", "--epochs", "0"], "Invalid value for '--epochs': 0 is not in the range x>=1."),
+        (["train", "--epochs", "few"], "Invalid value for '--epochs': 'few' is not a valid integer range."),
+        (["reproduce", "--budget", "1", "--epochs", "0"], "Invalid value for '--epochs': 0 is not in the range x>=1."),
+        (["train", "a/b", "c"], r"Got unexpected extra argument \(c\)"),
     ],
     ids=" ".join,
 )
@@ -128,6 +140,74 @@ def test_a_folder_that_cant_be_written_is_refused_before_anything_starts(refused
     sentence = f"expected a folder that can be written, got {folder}: Permission denied"
     assert refused("run", "svd_truncation", "-o", folder) == sentence
     assert refused("run", "svd_truncation") == sentence.replace(str(folder), str(pages.BOOK))
+
+
+@pytest.fixture
+def spec_file(tmp_path):
+    """A file with this content."""
+
+    def write(content):
+        file = tmp_path / "spec.json"
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+        return file
+
+    return write
+
+
+CONTENT = presets.spec("quick", "1-LR", 0).content() | {"width": 2, "epochs": 0}
+
+
+def test_a_specification_that_is_not_there_is_named(refused, tmp_path):
+    missing = tmp_path / "none.json"
+    assert refused("train", missing) == f"expected a specification at {missing}: No such file or directory"
+    assert "is a directory" in refused("train", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "\x00",
+        [],
+        5,
+        None,
+        "null",
+        {},
+        {"spec": {}},
+        {"spec": None},
+        {name: value for name, value in CONTENT.items() if name != "seed"},
+        CONTENT | {"colour": "red"},
+        CONTENT | {"variant": "3-LR"},
+        CONTENT | {"lr": None},
+        CONTENT | {"lr": "leading"},
+        CONTENT | {"lr": 5},
+        CONTENT | {"lr": CONTENT["lr"] | {"ranks": 5}},
+        CONTENT | {"lr": CONTENT["lr"] | {"step_size": 1}},
+    ],
+    ids=repr,
+)
+def test_a_file_that_is_no_specification_is_named(refused, spec_file, content):
+    file = spec_file(content)
+    assert refused("train", file).startswith(f"expected a specification at {file}: ")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("dataset", 5), ("size", "8"), ("width", "2"), ("seed", "x"), ("seed", -1), ("seed", 1.5), ("epochs", "1")),
+        *(("epochs", 1.5), ("batch_size", "8"), ("batch_size", 1.5), ("learning_rate", "fast"), ("milestones", 5)),
+        *(("milestones", "ab"), ("milestones", ["a"]), ("momentum", None), ("weight_decay", "no"), ("precision", 16)),
+        *(("lambda_c", "much"), ("lambda_c", -1.0), ("lambda_n", None), ("from_epoch", "1"), ("ranks", [0])),
+        *(("ranks", ["a"]), ("cut_every", "10"), ("members", "5"), ("bounded", "no")),
+    ],
+)
+def test_a_field_of_the_wrong_type_or_out_of_range_is_refused_before_anything_is_trained(
+    refused, spec_file, field, value
+):
+    wrong = {"lr": CONTENT["lr"] | {field: value}} if field in CONTENT["lr"] else {field: value}
+    file = spec_file(CONTENT | wrong)
+    assert refused("train", file).startswith(f"expected a specification at {file}: ")
 
 
 def test_a_mistake_leaves_nothing_behind(refused, tmp_path):
@@ -224,7 +304,7 @@ def test_the_package_is_the_command():
 def test_a_pages_parameters_are_listed_without_running_it(lrlib, untouched):
     code, out, _ = lrlib("run", "adversarial", "-p", "seeds", "7,8", "-p", "preset", "small", "--list")
     lines = out.splitlines()
-    assert code == 0 and len(lines) == 10
+    assert code == 0 and len(lines) == len(fields(sections.get("adversarial").Parameters))
     assert lines[1].startswith("parameter: seeds  type: a list of whole numbers  value: [7, 8]  default at small: ")
 
 
@@ -236,6 +316,54 @@ def test_a_presets_models_are_trained_once(lrlib, tiny, monkeypatch):
     assert all("test accuracy" in line and line.endswith(" %") for line in lines)
     monkeypatch.setattr(zoo.train, "train", None)
     assert lrlib(*arguments)[:2] == (0, out)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_specification_in_a_file_is_trained(lrlib, spec_file, tiny, wrapped):
+    spec = replace(presets.spec("quick", "2-LR", 7), epochs=1)
+    file = spec_file({"spec": spec.content(), "sha256": "0"} if wrapped else spec.content())
+    code, out, _ = lrlib("train", file)
+    assert code == 0 and re.fullmatch(rf"{spec.name}: test accuracy \d+\.\d\d %\n", out)
+    assert zoo.find(spec).spec == spec
+
+
+def test_what_lies_beside_a_stored_model_trains_the_same_model_again(lrlib, spec_file, tiny, tmp_path, monkeypatch):
+    spec = presets.spec("quick", "1-LR", 0)
+    stored = zoo.find_or_train(spec, progress=False)
+    file = spec_file((zoo.folder() / f"{spec.name}.json").read_text())
+    monkeypatch.setenv("LRLIB_MODELS", str(tmp_path / "again"))
+    assert lrlib("train", file)[0] == 0
+    assert zoo.find(spec).sha256 == stored.sha256
+
+
+def test_a_preset_is_trained_with_a_shortened_schedule(lrlib, tiny, monkeypatch):
+    trained = []
+
+    def train(spec, **options):
+        trained.append(spec)
+        return zoo.Trained(None, spec, "0", {"test_accuracy": 0.5})
+
+    monkeypatch.setattr(zoo, "find_or_train", train)
+    for epochs in (3, 30):
+        assert lrlib("train", "--preset", "small", "--seeds", "0", "--model", "2-LR", "--epochs", epochs)[0] == 0
+    assert trained == [presets.spec("small", "2-LR", 0, epochs=3), presets.spec("small", "2-LR", 0)]
+
+
+def test_reproducing_takes_its_budget_pages_and_epochs(lrlib, monkeypatch):
+    asked = []
+    monkeypatch.setattr(reproduce, "reproduce", lambda preset, **given: asked.append((preset, given)) or [])
+    arguments = ("--preset", "small", "--budget", "2.5", "--only", "controls", "--epochs", "3", "--device", "cpu")
+    assert lrlib("reproduce", *arguments)[0] == 0
+    ((preset, given),) = asked
+    assert preset == "small" and given.pop("say")
+    assert given == {"minutes": 2.5, "only": ("controls",), "epochs": 3, "device": "cpu"}
+
+
+@pytest.mark.parametrize("page", sections.STANDING)
+def test_a_page_that_shows_its_records_trains_nothing_unless_told_to_measure(lrlib, untouched, monkeypatch, page):
+    executed = []
+    monkeypatch.setattr(pages, "execute", lambda page, parameters, output, **about: executed.append(page))
+    assert lrlib("run", page)[0] == 0 and executed == [page]
 
 
 @pytest.mark.parametrize(
@@ -287,4 +415,4 @@ def test_only_pages_that_something_has_changed_for_are_executed(lrlib, monkeypat
     assert code == 0 and executed == ["compression"] and built == [False]
     assert "effective_rank: up to date" in out.splitlines()
     assert lrlib("book", "--fresh")[0] == 0
-    assert len(executed) == 1 + 5 and built == [False, True]
+    assert executed[1:] == [*sections.PAGES, *sections.STANDING] and built == [False, True]

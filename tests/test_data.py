@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 from torchvision import datasets
 
 from lrlib import data
-from lrlib.data import sources
+from lrlib.data import DatasetError, sources
 from lrlib.data.dataset import Dataset, describe, resize
 from lrlib.data.sources import SOURCES
 
@@ -296,6 +296,73 @@ def test_holdout_reports_the_mean_of_the_images_it_keeps():
 def test_holdout_of_nothing_or_everything_is_refused(fraction):
     with pytest.raises(ValueError, match="expected 0 < fraction < 1"):
         data.holdout(labelled([10]), fraction=fraction)
+
+
+def rows_of(x: torch.Tensor, y: torch.Tensor) -> list[tuple[int, ...]]:
+    return sorted(map(tuple, torch.cat([x.flatten(1).long(), y[:, None]], 1).tolist()))
+
+
+def test_holdout_of_a_name_has_a_fifth_of_its_training_images_to_test_on_and_nothing_of_its_test_images():
+    whole, held = data.load("digits"), data.load("holdout:digits")
+    assert rows_of(torch.cat([held.x_train, held.x_test]), torch.cat([held.y_train, held.y_test])) == rows_of(
+        whole.x_train, whole.y_train
+    )
+    counts, of = held.y_test.bincount(), whole.y_train.bincount()
+    assert ((counts - of / 5).abs() <= 0.5).all()
+    assert held.classes == whole.classes
+
+
+def test_holdout_of_a_name_has_its_own_name_and_fingerprint_and_those_of_the_images_it_keeps():
+    whole, held = data.load("digits"), data.load("holdout:digits")
+    assert held.name == "holdout:digits" and held.fingerprint != whole.fingerprint
+    assert held.fingerprint == data.holdout(whole, fraction=0.2).fingerprint
+    np.testing.assert_allclose(held.mean, [(held.x_train.numpy() / 255).mean()])
+    assert data.load("holdout:digits") is held and data.load("digits").fingerprint == whole.fingerprint
+
+
+def test_holdout_of_a_name_does_not_depend_on_the_test_images(monkeypatch):
+    before = data.load("holdout:digits").fingerprint
+    train, (x, y), classes = data.digits.read()
+    monkeypatch.setattr(data.digits, "read", lambda: (train, (255 - x, y), classes))
+    data._load.cache_clear()
+    try:
+        assert data.load("holdout:digits").fingerprint == before
+    finally:
+        data._load.cache_clear()
+
+
+def test_holdout_of_a_name_is_resized_and_augmented_as_the_name_itself(tmp_path, monkeypatch):
+    part = torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.arange(10).repeat(5)
+    monkeypatch.setattr(data, "_content", lambda name, root, size: (part, part, tuple("abcdefghij")))
+    for name, augment in (("cifar10", True), ("mnist", False)):
+        held = data.load(f"holdout:{name}", root=tmp_path, size=16)
+        assert held.x_train.shape == (40, 3, 16, 16) and held.x_test.shape == (10, 3, 16, 16)
+        assert held.augment == augment == data.load(name, root=tmp_path, size=16).augment
+
+
+def test_holdout_of_a_missing_dataset_says_where_that_was_looked_for(tmp_path):
+    with pytest.raises(DatasetError, match=f"^cifar10 is not in {tmp_path}"):
+        data.load("holdout:cifar10", root=tmp_path)
+
+
+def test_holdout_of_a_dataset_that_can_be_downloaded_is_downloaded(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data.official, "download", lambda name, root: asked.append((name, root)))
+    with pytest.raises(DatasetError, match=r"^cifar10 is not in"):
+        data.load("holdout:cifar10", root=tmp_path, download=True)
+    assert asked == [("cifar10", tmp_path)]
+
+
+@pytest.mark.parametrize("name", [*data.names(), "folder:/a/b", "folder:~/x"])
+def test_names_that_are_known_whether_the_images_are_there_or_not(name):
+    assert data.is_known(name) and data.is_known(f"holdout:{name}")
+
+
+@pytest.mark.parametrize("name", ["", "cifar", "Digits", "holdout:", "holdout:cifar", "holdout:holdout:digits", "tree"])
+def test_names_that_are_not_known_are_not_loaded(name):
+    assert not data.is_known(name)
+    with pytest.raises(ValueError, match=f"^expected one of digits, .*, got {name!r}$"):
+        data.load(name)
 
 
 def test_holdout_that_would_leave_a_class_unseen_names_the_class():

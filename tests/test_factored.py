@@ -292,6 +292,11 @@ def test_a_step_adds_a_row_an_example_and_a_cut_leaves_those_of_the_rank(project
     assert rows == [9, 14, rank, rank + 5, rank + 10, rank]
 
 
+def test_as_written_too_a_projected_w_has_the_target_rank_of_rows():
+    lr = train(both(60, 4, as_written=True, members=3)["factored"], [activations(5, 60, seed=2 * k) for k in range(4)])
+    assert len(lr.project_().matrix.V) == 4
+
+
 class Sizes(TorchDispatchMode):
     """The largest number of elements of any tensor that an operation returns."""
 
@@ -394,6 +399,31 @@ def test_a_factored_cut_that_fails_k_times_is_that_of_w_with_k_hundredths_on_its
     assert_alike(lr.W, C @ torch.from_numpy(inverse) @ C.T)
     assert (lr.W - plain.project_().W).abs().max() > 1e-3
     assert_gram_is_that_of_the_rows(lr)
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+@pytest.mark.parametrize("members", [1, 3])
+def test_both_forms_leave_out_the_same_pairs_of_an_indefinite_matrix(members, failures):
+    left_out = 0
+    for seed in range(60):
+        layers = both(10, 4, columns=4, members=members, seed=seed, smoothing=0.5, as_written=True, cut_every=1)
+        for lr in layers.values():
+            lr.set_(symmetric(10, seed=seed) + 0.4 * torch.eye(10), torch.zeros(10))(activations(3, 10, seed=seed))
+            with spoiled(failures):
+                lr.step()
+        left_out += 4 * members - len(layers["factored"].matrix.V)
+        assert_alike(layers["factored"].W, layers["dense"].W, 1e-7)
+    assert 60 < left_out < 60 * 3 * members
+
+
+def test_a_shift_that_makes_w_definite_leaves_no_pair_out():
+    layers = both(10, 4, columns=4, projection="nystrom", smoothing=40.0, cut_every=1)
+    for lr in layers.values():
+        lr.set_(symmetric(10), torch.zeros(10))(activations(3, 10))
+        with spoiled(1):
+            lr.step()
+    assert len(layers["factored"].matrix.V) == 4
+    assert_alike(layers["factored"].W, layers["dense"].W)
 
 
 # what comes between a forward pass and a step

@@ -471,6 +471,83 @@ def test_a_loss_after_a_step_needs_a_new_forward_pass():
             lr.loss()
 
 
+@pytest.fixture
+def watched(monkeypatch):
+    """An MLP with a layer on, and the batches that the layer has seen."""
+    model, lowrank, seen = mlp(), LowRank(16, 2).double(), []
+    forward = lowrank.forward
+    monkeypatch.setattr(lowrank, "forward", lambda a: seen.append(a.detach().clone()) or forward(a))
+    with attach(model, {"1": lowrank}) as lr:
+        yield model, lowrank, lr, seen
+
+
+def activations_of(model, x):
+    return model[1](model[0](x)).detach()
+
+
+@pytest.mark.parametrize("ask", [lambda lr: lr.losses, lambda lr: lr.loss(), lambda lr: lr.step()])
+def test_the_layers_see_the_activations_when_they_are_asked_and_not_during_the_pass(watched, ask):
+    model, _, lr, seen = watched
+    x = gaussian(8, 4)
+    model(x)
+    assert seen == []
+    ask(lr)
+    assert len(seen) == 1 and torch.equal(seen[0], activations_of(model, x))
+
+
+def test_the_losses_of_a_pass_are_computed_once(watched):
+    model, lowrank, lr, seen = watched
+    model(gaussian(8, 4))
+    first, again = lr.losses, lr.losses
+    assert again is first
+    lr.loss().backward()
+    lr.step()
+    assert len(seen) == 1 and lowrank.steps == 1
+
+
+@pytest.mark.parametrize("asked_between", [False, True])
+def test_of_two_passes_before_a_loss_the_last_one_counts(watched, asked_between):
+    model, lowrank, lr, seen = watched
+    first, last = gaussian(8, 4), gaussian(6, 4, seed=1)
+    model(first)
+    if asked_between:
+        lr.loss()
+    model(last)
+    loss = lr.loss()
+    assert torch.equal(seen[-1], activations_of(model, last)) and len(seen) == 1 + asked_between
+    alone = LowRank(16, 2).double()
+    if asked_between:
+        alone.start_(activations_of(model, first))
+    with attach(copy.deepcopy(model), {"1": alone}) as other:
+        other._model(last)
+        assert loss.item() == pytest.approx(other.loss().item())
+    lr.step()
+    assert lowrank.steps == 1
+
+
+def test_losses_that_are_asked_for_without_gradients_still_have_theirs(watched):
+    model, _, lr, _ = watched
+    model(gaussian(8, 4))
+    with torch.no_grad():
+        losses = lr.losses["1"]
+    (losses.projection + losses.norm).backward()
+    assert model[0].weight.grad.any()
+
+
+@pytest.mark.parametrize("weights", [{"lambda_c": -0.1}, {"lambda_n": -1e-9}, {"lambda_c": -1.0, "lambda_n": -1.0}])
+def test_negative_weights_are_refused_before_anything_is_put_on(weights):
+    model = mlp()
+    with pytest.raises(ValueError, match=r"^expected weights of the losses from 0 on, got lambda_c=.* and lambda_n="):
+        attach(model, {"1": LowRank(16, 2)}, **weights)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_weights_of_nothing_are_no_mistake():
+    with attach(mlp(), {"1": LowRank(16, 2).double()}, lambda_c=0.0, lambda_n=0.0) as lr:
+        lr._model(gaussian(8, 4))
+        assert lr.loss().item() == 0
+
+
 @pytest.mark.parametrize("tap", ["7", "", "avgpool"])
 def test_an_unknown_tap_is_answered_with_those_there_are(tap):
     model = mlp()

@@ -12,9 +12,10 @@ import nbformat
 import pytest
 import yaml
 
-from lrlib import pages, provenance, results, sections
+from lrlib import pages, plots, provenance, results, sections
 
 BIN = Path(sys.executable).parent
+BOOK = (*sections.PAGES, *sections.STANDING)
 TINY = {"seeds": [0], "examples": 100, "fraction": [0.0, 1.0], "adversaries": 5}
 SVD = sections.get("svd_truncation").Parameters
 
@@ -72,7 +73,7 @@ def outputs(notebook):
 # What pages declare
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", BOOK)
 def test_a_page_declares_its_sections_parameters_and_where_its_record_goes(page):
     cls, declared = sections.get(page).Parameters, pages.declared(page)
     assert list(declared) == [*(one.name for one in fields(cls)), "record"]
@@ -84,7 +85,7 @@ def test_a_page_declares_its_sections_parameters_and_where_its_record_goes(page)
     assert declared["record"]["inferred_type_name"] == "str" and declared["record"]["default"] == "None"
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", BOOK)
 def test_a_page_hands_every_declared_parameter_to_its_section(page):
     given = re.search(r"Parameters\.of\((.*?)\n?\)\n", pages.source(page).read_text(), re.DOTALL)[1]
     handed = [part.strip() for part in given.split(",") if part.strip()]
@@ -92,7 +93,7 @@ def test_a_page_hands_every_declared_parameter_to_its_section(page):
     assert handed == ["preset", *(f"{name}={name}" for name in names[1:])]
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", BOOK)
 def test_a_page_names_its_kernel_and_is_about_its_own_section(page):
     notebook = pages.notebook(page)
     assert notebook.metadata.kernelspec.name == "python3"
@@ -102,13 +103,49 @@ def test_a_page_names_its_kernel_and_is_about_its_own_section(page):
 
 
 def test_the_pages_are_those_of_the_sections_and_of_the_table_of_contents():
-    assert {path.stem for path in pages.BOOK.glob("*.py")} == set(sections.PAGES)
+    assert {path.stem for path in pages.BOOK.glob("*.py")} == set(BOOK)
     toc = yaml.safe_load((provenance.ROOT / "_toc.yml").read_text())
     listed = [chapter["file"].removeprefix("book/") for chapter in toc["chapters"]]
     notebooks = [name for name in listed if not (pages.BOOK / f"{name}.md").exists()]
-    assert notebooks == list(sections.PAGES)
-    for name in sections.PAGES:
+    assert notebooks == list(BOOK)
+    for name in BOOK:
         assert not (pages.BOOK / f"{name}.md").exists()
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """Executes a page's cells here, without a kernel and without its style."""
+    monkeypatch.setattr(plots, "use_style", lambda: None)
+
+    def run(page):
+        names = {}
+        for cell in pages.notebook(page).cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, f"{page}.py", "exec"), names)
+        return names
+
+    return run
+
+
+@pytest.mark.parametrize("page", sections.PAGES)
+def test_every_cell_of_a_page_takes_what_its_section_measures(page, executed, measured, monkeypatch):
+    kept = []
+    monkeypatch.setattr(sections.get(page), "measure", lambda parameters: measured[page])
+    monkeypatch.setattr(sections, "keep", lambda *given: kept.append(given))
+    names = executed(page)
+    assert kept == [(measured[page], sections.get(page).Parameters.of("quick"), None)]
+    assert names["measured"] is measured[page]
+
+
+@pytest.mark.parametrize("page", sections.STANDING)
+def test_every_cell_of_a_page_that_shows_records_does_without_any(page, executed, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    assert executed(page)["records"] == {}
+
+
+@pytest.mark.parametrize("page", sections.STANDING)
+def test_every_cell_of_a_page_that_shows_records_takes_the_committed_ones(page, executed):
+    assert executed(page)["records"] == results.committed(page)
 
 
 def test_an_unknown_page_has_no_source():
@@ -202,7 +239,8 @@ def test_a_page_is_current_until_something_it_rests_on_changes(stub, tmp_path, m
     assert pages.is_current("svd_truncation", parameters, output)
 
     known = provenance.sources
-    for module in ("lrlib.prose.svd_truncation", "lrlib.plots", "lrlib.tables", "lrlib.sections.svd_truncation"):
+    shown = ("lrlib.prose.svd_truncation", "lrlib.plots", "lrlib.tables", "lrlib.own_tables")
+    for module in (*shown, "lrlib.sections.svd_truncation"):
         monkeypatch.setattr(provenance, "sources", lambda name, m=module: "new" if name == m else known(name))
         assert not pages.is_current("svd_truncation", parameters, output), module
         monkeypatch.setattr(provenance, "sources", known)

@@ -169,6 +169,12 @@ def test_every_figure_says_preset_dataset_and_number_of_seeds(table1):
     )
 
 
+def test_a_figure_says_that_the_schedules_were_shortened(row, record_of):
+    record = record_of([row("table4", "noise_accuracy", 0.5, probability=p) for p in (0.4, 1.0)])
+    record.runs[0]["shortened"] = {"epochs": 6, "of": 24}
+    assert plots.noise(record)._supxlabel.get_text() == "preset quick · digits · 1 seed · 6 of 24 epochs"
+
+
 def test_only_the_outermost_panel_has_a_label_and_a_legend(table1):
     first, *others = plots.attacked(table1).axes
     assert first.get_ylabel() == "accuracy" and first.get_legend() is not None

@@ -4,13 +4,21 @@ import re
 
 import pytest
 
-from lrlib import paper, results, sections
-from lrlib.prose import adversarial, compression, effective_rank, noise_stability, svd_truncation
+from lrlib import paper, presets, results, sections
+from lrlib.prose import (
+    adversarial,
+    compression,
+    controls,
+    effective_rank,
+    noise_stability,
+    svd_truncation,
+    training,
+)
 from lrlib.prose.format import compare, percent, spread
 
-PROSE = {module.__name__.rpartition(".")[2]: module for module in (adversarial, compression, effective_rank)} | {
-    module.__name__.rpartition(".")[2]: module for module in (noise_stability, svd_truncation)
-}
+MODULES = (adversarial, compression, controls, effective_rank, noise_stability, svd_truncation, training)
+PROSE = {module.__name__.rpartition(".")[2]: module for module in MODULES}
+COMMITTED = [(page, preset) for page in sections.PAGES for preset in results.committed(page)]
 VARIANTS = ("N-LR", "1-LR", "2-LR")
 
 
@@ -43,10 +51,22 @@ def test_seeds_are_compared_pair_by_pair_and_a_tie_is_neither_above_nor_below(fr
     assert compare(rows, "The ratio", ours=("1-LR",), below=True) == alone
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", [*sections.PAGES, "training"])
 def test_every_page_has_a_claim_that_cites_the_papers_numbers(page):
     claim = PROSE[page].claim()
-    assert re.search(r"section \d|Section \d", claim) and claim.endswith(".")
+    assert re.search(r"[sS]ection (\d|[A-D]\b)", claim) and claim.endswith(".")
+
+
+def test_the_recipe_that_is_quoted_is_that_of_the_preset_paper():
+    spec = presets.spec("paper", "1-LR", 0)
+    first, second = spec.milestones
+    for words in (
+        f"learning rate {spec.learning_rate:g}, divided by ten at epochs {first} and {second} of {spec.epochs}",
+        f"batches of {spec.batch_size}",
+        f"plain training for {spec.lr.from_epoch} epochs",
+    ):
+        assert words in training.claim()
+    assert spec.lr.cut_every == 10 and "every ten steps" in training.claim()
 
 
 def test_claims_quote_the_printed_cells():
@@ -57,9 +77,9 @@ def test_claims_quote_the_printed_cells():
         assert f"keeps {paper.printed('table1', variant=variant, **large)} %" in adversarial.claim()
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
-def test_the_committed_records_are_put_into_whole_sentences(page):
-    for sentence in PROSE[page].findings(results.load(results.path(page, "quick"))):
+@pytest.mark.parametrize("page, preset", COMMITTED)
+def test_the_committed_records_are_put_into_whole_sentences(page, preset):
+    for sentence in PROSE[page].findings(results.load(results.path(page, preset)).main()):
         assert sentence.startswith("**") and sentence.endswith(".")
         assert "nan" not in sentence and "  " not in sentence
 

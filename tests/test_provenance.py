@@ -209,6 +209,24 @@ def test_a_machine_is_its_device_and_the_versions_in_use():
     assert machine["device"].endswith(f"{torch.get_num_threads()} threads")
 
 
+def test_the_peak_of_memory_rises_with_what_is_held_and_stays():
+    """In a process of its own, for the peak of this one may be far above."""
+    code = (
+        "from lrlib.provenance import peak_memory; before = peak_memory(); held = b'1' * 200_000_000\n"
+        "during = peak_memory(); del held; print(before, during, peak_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, during, after = map(int, done.stdout.split())
+    for peak in (during, after):  # Linux counts in lots of a few pages
+        assert peak - before == pytest.approx(200_000_000, rel=0.05)
+
+
+def test_the_peak_of_memory_is_read_elsewhere_where_the_system_does_not_list_it(monkeypatch):
+    listed = provenance.peak_memory()
+    monkeypatch.setattr(provenance.Path, "read_text", lambda self: "Name:\tpython\n")
+    assert provenance.peak_memory() == pytest.approx(listed, rel=0.05)
+
+
 # files
 
 

@@ -6,14 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import TINY
 
-from lrlib import provenance, reproduce, results, sections, zoo
+from lrlib import data, presets, provenance, reproduce, results, sections, zoo
 from lrlib.cli import main
 from lrlib.sections import svd_truncation
+from lrlib.train import TrainingDiverged
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = "svd_truncation"
@@ -60,10 +62,165 @@ def test_rows_of_other_sources_are_measured_again_and_the_rest_is_kept(small_pag
     assert again.runs[1]["sources"] == provenance.sources(f"lrlib.sections.{PAGE}")
 
 
-def test_the_first_seed_of_every_page_comes_before_the_second_of_any():
-    pages = ("adversarial", "compression")
+def test_the_first_seed_comes_first_and_within_it_the_presets_own_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    pages, paper = ("adversarial", "controls", "svd_truncation"), presets.get("paper")
     tasks = reproduce.missing("paper", pages)
-    assert [(task.seed, task.page) for task in tasks] == [(seed, page) for seed in range(3) for page in pages]
+    networks = [("resnet18", "cifar10"), *paper.others]
+    expected = []
+    for seed in range(3):
+        own = [("adversarial", networks[0]), ("controls", networks[0]), ("svd_truncation", None)]
+        if seed:  # the controls are about one seed
+            del own[1]
+        expected += [(seed, page, network) for page, network in own]
+        expected += [(seed, "adversarial", network) for network in networks[1:]]
+    assert [(task.seed, task.page, tuple(dict(task.network).values()) or None) for task in tasks] == expected
+    assert all(dict(task.network).keys() == {"arch", "dataset"} for task in tasks if task.network)
+
+
+def test_a_task_asks_the_page_for_its_network_seed_and_epochs():
+    network = (("arch", "resnet50"), ("dataset", "svhn"))
+    task = reproduce.Task("compression", "small", 4, network, 3)
+    expected = sections.get("compression").Parameters.of("small", seeds=[4], arch="resnet50", dataset="svhn", epochs=3)
+    assert task.parameters() == expected and task.specs() == sections.get("compression").specs(expected)
+    assert str(task) == "compression at small, resnet50, svhn, seed 4"
+    other = reproduce.Task("svd_truncation", "small", 4, (), 3)
+    assert other.parameters() == sections.get("svd_truncation").Parameters.of("small", seeds=[4])
+
+
+# Several networks and shortened schedules
+
+
+@pytest.fixture
+def ranks(tiny, tmp_path, monkeypatch):
+    """Reproduces the page about effective ranks: networks of width 4 and seed 0, two epochs, records of its own."""
+    quick = presets.get("quick")
+    network = replace(quick.network, epochs=2, batch_size=600)
+    monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=network))
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    defaults = {"seeds": [0], "examples": 40, "directions": 10, "part": "test"}
+    section = sections.get("effective_rank")
+    monkeypatch.setattr(section.Parameters, "defaults", classmethod(lambda cls, preset: dict(defaults)))
+
+    def go(**given):
+        said = []
+        left = reproduce.reproduce("quick", minutes=10, only=["effective_rank"], say=said.append, **given)
+        file = results.path("effective_rank", "quick")
+        return (results.load(file) if file.exists() else None), left, said
+
+    return go
+
+
+def other_networks(monkeypatch, *others):
+    monkeypatch.setitem(presets.PRESETS, "quick", replace(presets.get("quick"), others=others))
+
+
+def networks_of(record):
+    return list(dict.fromkeys((row["arch"], row["dataset"]) for row in record.rows))
+
+
+def test_other_networks_are_measured_into_the_same_record(ranks, monkeypatch):
+    other_networks(monkeypatch, ("resnet50", "digits"))
+    record, left, said = ranks()
+    assert left == [] and len(said) == 2
+    assert networks_of(record) == [("resnet18", "digits"), ("resnet50", "digits")]
+    own, other = record.runs
+    assert (own["parameters"]["arch"], other["parameters"]["arch"]) == ("resnet18", "resnet50")
+    assert {row["run"] for row in record.rows if row["arch"] == "resnet50"} == {other["id"]}
+    assert networks_of(record.main()) == [("resnet18", "digits")]
+    assert reproduce.missing("quick", ["effective_rank"]) == []
+
+
+def test_a_network_that_is_there_is_not_measured_for_another(ranks, monkeypatch):
+    before, *_ = ranks()
+    other_networks(monkeypatch, ("resnet50", "digits"))
+    (task,) = reproduce.missing("quick", ["effective_rank"])
+    assert dict(task.network) == {"arch": "resnet50", "dataset": "digits"}
+    after, left, _ = ranks()
+    assert left == [] and after.runs[0] == before.runs[0]
+    assert [row for row in after.rows if row["arch"] == "resnet18"] == before.rows
+
+
+def test_rows_of_shortened_schedules_are_replaced_by_those_of_longer_ones_and_not_the_other_way_round(ranks):
+    short, _, said = ranks(epochs=1)
+    assert [run["shortened"] for run in short.runs] == [{"epochs": 1, "of": 2}] and len(said) == 1
+    assert reproduce.missing("quick", ["effective_rank"], 1) == []
+    assert ranks(epochs=1)[0] == short
+
+    whole, left, said = ranks()
+    assert left == [] and len(said) == 1
+    assert [run["shortened"] for run in whole.runs] == [None] and len(whole.rows) == len(short.rows)
+    assert set(whole.runs[0]["models"]).isdisjoint(short.runs[0]["models"])
+
+    for epochs in (1, 2, 3, None):
+        again, left, said = ranks(epochs=epochs)
+        assert again == whole and left == [] and said == []
+
+
+@pytest.mark.parametrize(
+    ("shortened", "epochs", "there"),
+    [
+        (None, None, True),
+        (None, 1, True),
+        (None, 9, True),
+        (5, None, False),
+        (5, 4, True),
+        (5, 5, True),
+        (5, 6, False),
+    ],
+)
+def test_rows_are_there_if_their_networks_were_trained_for_long_enough(record_of, row, ranks, shortened, epochs, there):
+    record = record_of([row("figure2a", "accuracy", 0.5)], page="effective_rank")
+    record.runs[0]["shortened"] = shortened and {"epochs": shortened, "of": 20}
+    record.runs[0]["sources"] = provenance.sources("lrlib.sections.effective_rank")
+    record.save(results.path("effective_rank", "quick"))
+    assert (reproduce.missing("quick", ["effective_rank"], epochs) == []) is there
+
+
+def test_a_missing_dataset_is_said_and_left_while_the_rest_goes_on(ranks, monkeypatch, tmp_path):
+    monkeypatch.setenv("LRLIB_DATA", str(tmp_path / "no data"))
+    other_networks(monkeypatch, ("resnet18", "cifar10"), ("resnet50", "digits"))
+    record, left, said = ranks()
+    assert [dict(task.network)["dataset"] for task in left] == ["cifar10"]
+    assert networks_of(record) == [("resnet18", "digits"), ("resnet50", "digits")]
+    assert [line.startswith(f"cifar10 is not in {tmp_path}") for line in said] == [False, True, False]
+
+
+def test_a_training_that_diverges_is_said_and_left_while_the_rest_goes_on(ranks, monkeypatch):
+    other_networks(monkeypatch, ("resnet50", "digits"))
+    train, tried = zoo.train.train, []
+
+    def diverging(spec, *arguments, **options):
+        tried.append(spec)
+        if spec == presets.spec("quick", "1-LR", 0):
+            raise TrainingDiverged(f"expected a finite loss, got nan, training {spec.name}")
+        return train(spec, *arguments, **options)
+
+    monkeypatch.setattr(zoo.train, "train", diverging)
+    monkeypatch.setenv("LRLIB_MODELS", str(results.RESULTS.parent / "models"))
+    record, left, said = ranks()
+    assert [dict(task.network)["arch"] for task in left] == ["resnet18"]
+    assert networks_of(record) == [("resnet50", "digits")]
+    assert said[0] == f"expected a finite loss, got nan, training {presets.spec('quick', '1-LR', 0).name}"
+    assert len(said) == 2 and presets.spec("quick", "2-LR", 0) not in tried
+
+
+def test_what_is_left_for_want_of_a_dataset_is_left_too_when_time_runs_out(ranks, monkeypatch, tmp_path):
+    monkeypatch.setenv("LRLIB_DATA", str(tmp_path / "no data"))
+    monkeypatch.setenv("LRLIB_MODELS", str(tmp_path / "models"))
+    other_networks(monkeypatch, ("resnet18", "cifar10"), ("resnet50", "digits"))
+    measured, _, _ = ranks()
+    assert networks_of(measured) == [("resnet18", "digits"), ("resnet50", "digits")]
+    other_networks(monkeypatch, ("resnet18", "cifar10"), ("resnet50", "digits"), ("vgg19", "digits"))
+    measured.runs[-1]["seconds"] = 3600.0
+    measured.save(results.path("effective_rank", "quick"))
+    monkeypatch.setattr(zoo, "find_or_train", lambda spec, **options: data.load(spec.dataset))
+    _, left, said = ranks()
+    assert [tuple(dict(task.network).values()) for task in left] == [("resnet18", "cifar10"), ("vgg19", "digits")]
+    assert len(said) == 1
+
+
+# Budgets
 
 
 def test_a_budget_that_ends_within_a_training_leaves_it_to_go_on_from(small_page, tmp_path, monkeypatch):

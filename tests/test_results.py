@@ -265,6 +265,68 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
             results.load(place)
 
 
+# The part about the preset's own network
+
+OWN = {"arch": "resnet18", "dataset": "digits"}
+
+
+@pytest.fixture
+def of_networks(row, record_of):
+    """A record with a run for each of these parameters, each with a row."""
+
+    def make(*parameters):
+        record = record_of([row("table1", "accuracy", 0.1 * i) | {"run": str(i)} for i in range(len(parameters))])
+        about = record.runs[0]["parameters"]
+        record.runs[:] = [
+            record.runs[0] | {"id": str(i), "parameters": about | one} for i, one in enumerate(parameters)
+        ]
+        return record
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("parameters", "own"),
+    [
+        ([OWN, OWN | {"arch": "resnet50"}, OWN | {"dataset": "svhn"}, OWN | {"epochs": 3}], ["0", "3"]),
+        ([{}, {"parts": ["search"]}], ["0", "1"]),
+        ([OWN | {"arch": "vgg19"}, {"arch": "resnet18"}, {"dataset": "mnist"}], ["1"]),
+        ([OWN | {"arch": "vgg19"}, OWN | {"dataset": "svhn"}], ["0", "1"]),
+    ],
+    ids=["own beside others", "no network asked for", "half of it asked for", "no own"],
+)
+def test_the_main_part_of_a_record_is_about_the_presets_own_network(of_networks, parameters, own):
+    record = of_networks(*parameters)
+    main = record.main()
+    assert (main.page, main.preset) == (record.page, record.preset)
+    assert [run["id"] for run in main.runs] == own and [row["run"] for row in main.rows] == own
+    assert len(record.runs) == len(parameters)
+
+
+def test_a_record_of_one_network_is_its_own_main_part(file):
+    assert results.load(file).main() == results.load(file)
+
+
+def test_a_run_says_by_how_much_its_schedules_were_shortened(tmp_path):
+    for shortened in (None, {"epochs": 3, "of": 20}):
+        run = Run("adversarial", "quick", {"seeds": [0]}, "cpu", shortened)
+        run.add("table3", "rho", 1.0)
+        saved = results.save(run.record(), tmp_path / f"{shortened is None}.json")
+        assert results.load(saved).runs[0]["shortened"] == shortened
+
+
+@pytest.mark.parametrize("key", ["artefact", "dataset", "arch", "seed", "device"])
+def test_rows_about_something_else_are_kept_when_a_record_is_added(record_of, row, key):
+    first = row("table1", "rho", 0.1, device="cpu")
+    other = first | {key: 7 if key == "seed" else "other", "run": "s"}
+    before, later = record_of([first]), record_of([other | {"value": 0.3}])
+    later.runs[0]["id"] = "s"
+    assert [one["value"] for one in results.merged(before, later).rows] == [0.1, 0.3]
+    again = record_of([first | {"value": 0.2, "variant": "1-LR", "run": "s"}])
+    again.runs[0]["id"] = "s"
+    assert [one["value"] for one in results.merged(before, again).rows] == [0.2]
+
+
 def test_committed_records_stand_from_the_smallest_preset_up(file, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     assert results.committed("adversarial") == {}

@@ -112,6 +112,31 @@ def test_records_of_other_presets_stand_beside_this_run(table1, tmp_path, monkey
     assert tables.beside_this_run(run)["this run (quick)"] is run
 
 
+def test_a_heading_says_that_the_schedules_were_shortened(table1, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    other = table1(0.2, 0.4, preset="small")
+    other.runs[0]["shortened"] = {"epochs": 6, "of": 24}
+    other.runs.append(other.runs[0] | {"id": "s", "shortened": {"epochs": 12, "of": 24}})
+    other.save(results.path("adversarial", "small"))
+    run = table1(0.2, 0.4)
+    headings = ["small record, 6 of 24 epochs and 12 of 24 epochs", "this run (quick)"]
+    assert list(tables.beside_this_run(run)) == headings
+    run.runs[0]["shortened"] = {"epochs": 1, "of": 20}
+    assert list(tables.beside_this_run(run)) == [headings[0], "this run (quick, 1 of 20 epochs)"]
+
+
+def test_a_committed_record_is_shown_for_the_presets_own_network(table1, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    other = table1(0.2, 0.4, preset="small", arch="resnet18", dataset="cifar10")
+    own = list(other.rows)
+    for i, parameters in enumerate(({"arch": "resnet50"}, {"dataset": "svhn"})):
+        about = {"parameters": other.runs[0]["parameters"] | parameters, "shortened": {"epochs": 6, "of": 24}}
+        other.runs.append(other.runs[0] | {"id": str(i), **about})
+        other.rows.extend({**row, **parameters, "run": str(i)} for row in own)
+    other.save(results.path("adversarial", "small"))
+    assert tables.beside_this_run(table1(0.2, 0.4))["small record"].rows == own
+
+
 def test_a_record_without_the_artefact_is_named(table1):
     with pytest.raises(RecordError, match=r"^expected rows of table4 in the quick record of adversarial, found none$"):
         tables.beside_paper("table4", {"ours": table1(0.2, 0.4)}, metric="noise_accuracy", rows=["probability"])
@@ -131,7 +156,7 @@ def test_truncations_are_percentages_at_those_fractions_that_were_measured(row, 
     assert table.index.get_level_values("fraction").tolist() == [0.0, 0.5]
 
 
-@pytest.mark.parametrize("page", sections.PAGES)
+@pytest.mark.parametrize("page", sections.PAPER)
 def test_the_matrix_of_a_page_has_its_artefacts_with_their_notes(page):
     table, whole = tables.matrix(page), paper.artefacts().set_index("artefact")
     assert list(table.index) == whole.index[whole.page == page].tolist()
@@ -165,6 +190,29 @@ def test_the_origin_names_preset_seeds_device_and_commit(table1):
     assert "`0123456789+ changes`" in tables.origin(dirty)
     dirty.runs[0]["commit"] = None
     assert "no commit" in tables.origin(dirty)
+
+
+def test_the_origin_says_that_the_schedules_were_shortened(table1):
+    record = table1(0.2, 0.4)
+    assert tables.origin(record).startswith("Preset `quick`: digits, seeds 0, 1, ")
+    record.runs[0]["shortened"] = {"epochs": 6, "of": 24}
+    assert tables.origin(record).startswith("Preset `quick`, 6 of 24 epochs: digits, seeds 0, 1, ")
+
+
+def test_the_origins_of_several_records_are_a_list_of_their_runs_with_what_each_measured(table1):
+    first, second = table1(0.2, 0.4), table1(0.2, 0.4, preset="small")
+    later = {"id": "s", "seconds": 99.0, "device": "a GPU", "commit": None, "packages": {"torch": "2.12.0"}}
+    first.runs.append(first.runs[0] | later)
+    first.rows.extend({**row, "run": "s", "artefact": "table3"} for row in list(first.rows[:2]))
+    first.rows[0]["artefact"] = "figure2a"
+    when = "2026-11-21 08:45:20 UTC"
+    assert tables.origins({"quick": first, "small": second}).split("\n") == [
+        "- Preset `quick`, figure2a, table1: 12 s on a processor, 2 threads at "
+        f"{when}, commit `0123456789`, torch 2.11.0.",
+        f"- Preset `quick`, table3: 99 s on a GPU at {when}, no commit, torch 2.12.0.",
+        f"- Preset `small`, table1: 12 s on a processor, 2 threads at {when}, commit `0123456789`, torch 2.11.0.",
+    ]
+    assert tables.origins({}) == "There is no record yet: run this page with `measure` true."
 
 
 def test_findings_become_a_list():

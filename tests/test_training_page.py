@@ -49,25 +49,32 @@ def other_test_images(monkeypatch):
 
 
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
-def test_the_candidates_are_the_presets_settings_but_for_those_that_are_searched(preset):
-    own = presets.get(preset).lr
+@pytest.mark.parametrize("variant", models.REGULARIZED)
+def test_the_candidates_are_the_presets_settings_but_for_those_that_are_searched(preset, variant):
+    own, found = presets.spec(preset, variant, 0).lr, training.candidates(preset, variant)
     fixed = [one.name for one in fields(Regularizer) if one.name not in training.SETTINGS]
-    for variant in models.REGULARIZED:
-        found = training.candidates(preset, variant)
-        assert len(set(found)) == len(found)
-        assert all(getattr(lr, name) == getattr(own, name) for lr in found for name in fixed)
+    assert len(set(found)) == len(found)
+    assert all(getattr(lr, name) == getattr(own, name) for lr in found for name in fixed)
 
 
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
-def test_what_a_preset_trains_with_is_one_of_the_candidates_and_step_and_start_vary_from_there_in_1_lr(preset):
-    own = presets.get(preset).lr
-    one, two = (training.candidates(preset, variant) for variant in ("1-LR", "2-LR"))
-    assert own in one and set(two) < set(one)
-    assert {(lr.step_size, lr.start) for lr in two} == {(own.step_size, own.start)}
-    varied = [lr for lr in one if (lr.step_size, lr.start) != (own.step_size, own.start)]
-    assert {(lr.lambda_c, lr.lambda_n) for lr in varied} == {(own.lambda_c, own.lambda_n)}
-    assert {lr.step_size for lr in varied} == {0.01, own.step_size, 0.5}
-    assert {lr.start for lr in varied} == {"leading", "random"}
+@pytest.mark.parametrize("variant", models.REGULARIZED)
+def test_what_a_preset_trains_with_is_a_candidate_and_step_and_start_vary_from_there_in_1_lr(preset, variant):
+    own, found = presets.spec(preset, variant, 0).lr, training.candidates(preset, variant)
+    assert own in found
+    usual = Regularizer(1.0, 1.0, 0)
+    varied = {
+        name: [lr for lr in found if getattr(lr, name) != getattr(usual, name)] for name in ("step_size", "start")
+    }
+    for name, others in varied.items():
+        assert bool(others) == (variant == "1-LR")
+        assert all((lr.lambda_c, lr.lambda_n) == (own.lambda_c, own.lambda_n) for lr in others)
+        assert not any(lr in varied[other] for other in varied.keys() - {name} for lr in others)
+
+
+def test_plain_training_has_no_candidates():
+    with pytest.raises(ValueError, match=r"^expected a variant with LR layers, got 'N-LR'$"):
+        training.candidates("quick", "N-LR")
 
 
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
@@ -175,93 +182,119 @@ def test_parity_has_the_accuracy_of_each_seed_in_each_precision(little):
 
 # The rule of the search
 
-A, B, ONLY_1_LR = (1.0, 0.1, 0.1, "leading"), (3.0, 0.03, 0.1, "leading"), (3.0, 0.03, 0.5, "leading")
-BASE = {  # accuracy, centred variance ratio before the FC layer, the ratio there that is not centred
-    ("N-LR", None): (0.95, 0.5, 0.6),
-    ("1-LR", A): (0.95, 0.9, 0.7),
-    ("1-LR", B): (0.95, 0.8, 0.8),
-    ("2-LR", A): (0.95, 0.6, 0.7),
-    ("2-LR", B): (0.95, 0.7, 0.8),
+A, B, C = (1.0, 0.1, 0.1, "leading"), (3.0, 0.03, 0.1, "leading"), (3.0, 0.03, 0.5, "leading")
+BASE = {  # accuracy, centred variance ratio before the FC layer and before the fourth block
+    ("N-LR", None): (0.95, 0.5, 0.4),
+    ("1-LR", A): (0.95, 0.9, 0.2),
+    ("1-LR", B): (0.95, 0.8, 0.9),
+    ("2-LR", A): (0.95, 0.9, 0.2),
+    ("2-LR", B): (0.95, 0.8, 0.6),
 }
 
 
 @pytest.fixture
 def search(row, record_of):
-    """A record of the search; whatever has no accuracy diverged."""
+    """A record of the search, whose ratios that are not centred have the opposite order; None diverged."""
 
     def make(changed=None, preset="quick"):
         rows = []
-        for (variant, setting), (accuracy, centred, plain) in (BASE | (changed or {})).items():
+        for (variant, setting), (accuracy, *centred) in (BASE | (changed or {})).items():
             about = dict(zip(training.SETTINGS, setting, strict=True)) if setting else {}
             about |= {"variant": variant, "epochs": 5}
             if accuracy is None:
                 rows.append(row("search", "diverged", 1, **about))
                 continue
             rows.append(row("search", "accuracy", accuracy, **about, tap=""))
-            for tap, shift in (("avgpool", 0.0), ("layer3", 1.0)):  # the earlier place has them the other way round
-                for metric, value in (("variance_ratio", plain), ("centred_variance_ratio", centred)):
-                    rows.append(row("search", metric, abs(shift - value), **about, tap=tap, k=10))
+            for tap, value in zip(("avgpool", "layer3"), centred, strict=True):
+                rows.append(row("search", "variance_ratio", 1 - value, **about, tap=tap, k=10))
+                rows.append(row("search", "centred_variance_ratio", value, **about, tap=tap, k=10))
         return record_of(rows, page="training", preset=preset)
 
     return make
 
 
 @pytest.mark.parametrize(
-    ("changed", "picked"),
+    ("changed", "one", "two"),
     [
-        ({}, A),
-        ({("1-LR", A): (0.95, 0.79, 0.9)}, B),
-        ({("1-LR", A): (0.939, 0.9, 0.7)}, B),
-        ({("1-LR", A): (0.94, 0.9, 0.7)}, A),
-        ({("2-LR", A): (0.939, 0.9, 0.7)}, B),
-        ({("2-LR", A): (0.94, 0.1, 0.1)}, A),
-        ({("N-LR", None): (0.961, 0.5, 0.6)}, None),
-        ({("N-LR", None): (0.1, 0.99, 0.99)}, A),
-        ({("1-LR", B): (0.99, 0.8, 0.99), ("2-LR", B): (0.99, 0.99, 0.99)}, A),
-        ({("1-LR", A): (0.939, 0.9, 0.7), ("2-LR", B): (0.939, 0.9, 0.7)}, None),
-        ({("1-LR", ONLY_1_LR): (0.94, 0.91, 0.1)}, ONLY_1_LR),
-        ({("1-LR", ONLY_1_LR): (0.939, 0.91, 0.1)}, A),
-        ({("1-LR", A): (None, None, None)}, B),
-        ({("2-LR", A): (None, None, None)}, B),
+        ({}, A, B),
+        ({("1-LR", A): (0.95, 0.79, 0.99)}, B, B),
+        ({("1-LR", A): (0.939, 0.9, 0.2)}, B, B),
+        ({("1-LR", A): (0.94, 0.9, 0.2)}, A, B),
+        ({("2-LR", B): (0.939, 0.8, 0.6)}, A, A),
+        ({("2-LR", B): (0.94, 0.8, 0.6)}, A, B),
+        ({("2-LR", A): (0.95, 0.9, 0.51)}, A, A),
+        ({("2-LR", A): (0.95, 0.99, 0.4)}, A, B),
+        ({("1-LR", C): (0.94, 0.91, 0.1)}, C, B),
+        ({("1-LR", C): (0.939, 0.91, 0.1)}, A, B),
+        ({("1-LR", B): (0.99, 0.8, 0.99)}, A, B),
+        ({("N-LR", None): (0.961, 0.5, 0.4)}, None, None),
+        ({("N-LR", None): (0.1, 0.99, 0.99)}, A, B),
+        ({("2-LR", A): (0.5, 0.9, 0.9), ("2-LR", B): (0.5, 0.9, 0.9)}, A, None),
+        ({("1-LR", A): (None, None, None)}, B, B),
+        ({("2-LR", B): (None, None, None)}, A, A),
     ],
     ids=[
-        *("the base", "a lower centred ratio of 1-LR", "1-LR loses more than a point", "1-LR loses a point"),
-        *("2-LR loses more than a point", "2-LR loses a point", "every one loses more than a point of N-LR's"),
-        *("N-LR is worse than all and has the highest ratio", "what does not count is higher elsewhere"),
-        *("each setting loses in one variant", "a setting of 1-LR alone", "a setting of 1-LR alone that loses"),
-        *("1-LR diverged", "2-LR diverged"),
+        *("the base", "1-LR has a lower ratio", "1-LR loses more than a point", "1-LR loses a point"),
+        *("2-LR loses more than a point", "2-LR loses a point", "2-LR has a higher mean", "2-LR has a lower mean"),
+        *("a third setting", "a third setting that loses", "what does not count is higher", "all lose to N-LR"),
+        *("N-LR has the highest ratio", "2-LR has none left", "1-LR diverged", "2-LR diverged"),
     ],
 )
-def test_the_rule_picks_what_it_says(search, changed, picked):
-    assert training.chosen(search(changed)) == picked
+def test_the_rule_picks_what_it_says(search, changed, one, two):
+    assert training.chosen(search(changed)) == {"1-LR": one, "2-LR": two}
 
 
-def test_the_judged_rows_are_those_before_the_fc_layer_with_n_lr_first(search):
+def test_the_judged_rows_stand_in_their_order_with_a_column_for_each_metric_and_place(search):
     table = training.judged(search())
     assert list(table.index) == [(variant, *(setting or ("",) * 4)) for variant, setting in BASE]
-    assert table[["accuracy", "centred_variance_ratio", "variance_ratio"]].values.tolist() == [
-        pytest.approx(list(values)) for values in BASE.values()
+    for (accuracy, last, early), (_, line) in zip(BASE.values(), table.iterrows(), strict=True):
+        assert line.to_dict() == {
+            "accuracy": accuracy,
+            "centred_variance_ratio avgpool": last,
+            "centred_variance_ratio layer3": early,
+            "variance_ratio avgpool": pytest.approx(1 - last),
+            "variance_ratio layer3": pytest.approx(1 - early),
+        }
+
+
+def test_the_table_of_the_search_marks_what_the_rule_picks_of_each_variant(search):
+    table = own_tables.search(search())
+    assert [key for key in table.index if table.rule[key] == "chosen"] == [("1-LR", *A), ("2-LR", *B)]
+    assert table.loc[("2-LR", *A)].to_dict() == {
+        "accuracy": "95.00",
+        "avgpool, centred": "0.9000",
+        "layer3, centred": "0.2000",
+        "avgpool, variance ratio": "0.1000",
+        "layer3, variance ratio": "0.8000",
+        "rule": "",
+    }
+    assert set(own_tables.search(search({("N-LR", None): (0.97, 0.5, 0.4)})).rule) == {""}
+
+
+def test_a_candidate_that_diverged_adds_no_column_to_the_table(search):
+    plain, table = own_tables.search(search()), own_tables.search(search({("2-LR", B): (None, None, None)}))
+    assert list(table.columns) == list(plain.columns) and not table.isin(["nan"]).any(axis=None)
+    others = [key for key in plain.index if key[0] == "1-LR"]
+    pd.testing.assert_frame_equal(table.loc[others], plain.loc[others])
+
+
+def test_the_sentences_about_the_search_name_the_pick_of_each_variant_and_what_the_preset_trains_with(search):
+    def told(lr):
+        return (
+            f"the preset trains with λ1 = {lr.lambda_c:g}, λ2 = {lr.lambda_n:g}, step {lr.step_size:g}, start leading"
+        )
+
+    nothing = search({("N-LR", None): (0.97, 0.5, 0.4)}, preset="small")
+    lines = prose.search({"quick": search(), "small": nothing})
+    one, two = (presets.spec("quick", variant, 0).lr for variant in models.REGULARIZED)
+    assert lines[:2] == [
+        f"`quick`, 1-LR: the rule picks λ1 = 1, λ2 = 0.1, step 0.1, start leading; {told(one)}.",
+        f"`quick`, 2-LR: the rule picks λ1 = 3, λ2 = 0.03, step 0.1, start leading; {told(two)}.",
     ]
-
-
-def test_the_table_of_the_search_marks_what_the_rule_picks_in_every_variant(search):
-    table = own_tables.search(search({("1-LR", A): (0.93, 0.9, 0.7)}))
-    marked = [key for key in table.index if table.chosen[key] == "chosen"]
-    assert marked == [("1-LR", *B), ("2-LR", *B)]
-    assert table.loc[("1-LR", *B)].tolist() == ["95.00", "0.8000", "0.8000", "chosen"]
-    assert table.loc[("1-LR", *A)].tolist() == ["93.00", "0.7000", "0.9000", ""]
-    assert set(own_tables.search(search({("N-LR", None): (0.97, 0.5, 0.6)})).chosen) == {""}
-
-
-def test_the_sentence_about_the_search_names_the_pick_and_what_the_preset_trains_with(search):
-    lr = presets.get("quick").lr
-    trained = f"λ1 = {lr.lambda_c:g}, λ2 = {lr.lambda_n:g}, step {lr.step_size:g}, start {lr.start}"
-    none = search({("N-LR", None): (0.97, 0.5, 0.6)}, preset="small")
-    picked, nothing = prose.search({"quick": search(), "small": none})
-    assert picked == (
-        f"`quick`: the rule picks λ1 = 1, λ2 = 0.1, step 0.1, start leading; the preset trains with {trained}."
-    )
-    assert nothing.startswith("`small`: no setting passes the rule; the preset trains with λ1 = ")
+    assert [line[: line.index(";")] for line in lines[2:]] == [
+        "`small`, 1-LR: no setting passes the rule",
+        "`small`, 2-LR: no setting passes the rule",
+    ]
 
 
 # Stability and parity on made-up records
@@ -385,7 +418,7 @@ def test_a_part_that_a_record_lacks_is_left_out(search, stability, parity):
 
 
 def test_one_table_of_several_presets_has_a_part_for_each(search):
-    both = {"quick": search(), "small": search({("1-LR", ONLY_1_LR): (0.5, 0.5, 0.5)})}
+    both = {"quick": search(), "small": search({("1-LR", C): (0.5, 0.5, 0.5)})}
     table = own_tables.by_preset(both, "search", own_tables.search)
     for preset, record in both.items():
         pd.testing.assert_frame_equal(table.loc[preset], own_tables.search(record))
@@ -397,4 +430,4 @@ def test_a_record_measured_on_little_networks_makes_every_table_and_sentence(lit
     for part in training.ARTEFACTS:
         table = own_tables.by_preset({"small": record}, part, getattr(own_tables, part))
         assert len(table) and not table.isna().any(axis=None)
-    assert [len(tell({"small": record})) for tell in (prose.search, prose.stability, prose.parity)] == [1, 1, 1]
+    assert [len(tell({"small": record})) for tell in (prose.search, prose.stability, prose.parity)] == [2, 1, 1]

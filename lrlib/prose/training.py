@@ -58,15 +58,18 @@ def parity(records: Mapping[str, Record]) -> list[str]:
     lines = []
     for preset, record in _having(records, "parity"):
         frame = record.frame("parity")
-        table = frame[frame.metric == "accuracy"].pivot(index="seed", columns="precision", values="value")
+        table = frame[frame.metric == "accuracy"].pivot(index="seed", columns="precision", values="value").dropna()
         paired = pd.DataFrame({"value": 100 * (table.bf16 - table.fp32), "seed": table.index, "all": 0})
         mean = over_seeds(paired, ["all"]).iloc[0]
-        within = "contains" if mean.low <= 0 <= mean.high else "does not contain"
-        lines.append(
-            f"`{preset}`: bf16 is {mean.value:+.2f} points from fp32 in the mean over {len(table)} seeds, 95 % "
-            f"interval {mean.low:+.2f} to {mean.high:+.2f}, which {within} zero; fp32 alone spreads over "
-            f"{100 * (table.fp32.max() - table.fp32.min()):.2f} points between seeds."
-        )
+        line = f"`{preset}`: bf16 is {mean.value:+.2f} points from fp32"
+        if len(table) > 1:
+            within = "contains" if mean.low <= 0 <= mean.high else "does not contain"
+            line += (
+                f" in the mean over {len(table)} seeds, 95 % interval {mean.low:+.2f} to {mean.high:+.2f}, which "
+                f"{within} zero; fp32 alone spreads over {100 * (table.fp32.max() - table.fp32.min()):.2f} points "
+                "between seeds"
+            )
+        lines.append(f"{line}.")
     return lines
 
 

@@ -25,7 +25,9 @@ DIRECTIONS = 10
 class Parameters(NetworkParameters):
     """Parameters of the page."""
 
-    rank: list[int] = parameter("target ranks of 1-LR", expected="whole numbers from 1 on", check=lambda v: v >= 1)
+    rank: list[int] = parameter(
+        "ranks of 1-LR beside its own", expected="whole numbers from 1 on", check=lambda v: v >= 1
+    )
     eps: list[str] = parameter("radii of PGD in pixels", expected="radii in (0, 1] such as 8/255", check=is_radius)
     steps: int = parameter("steps of PGD", expected="a whole number from 1 on", check=lambda v: v >= 1)
     probability: list[float] = parameter(

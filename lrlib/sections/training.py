@@ -83,6 +83,7 @@ def candidates(preset: str, variant: str) -> list[Regularizer]:
     own = presets.get(preset).settings(variant)
     if own is None:
         raise ValueError(f"expected a variant with LR layers, got {variant!r}")
+    own = replace(own, step_size=0.1, start="leading")
     others = [replace(own, start="random"), replace(own, step_size=0.5)] if variant == "1-LR" else []
     if preset == "quick":
         weights = list(product((0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 1.0)))
@@ -90,7 +91,7 @@ def candidates(preset: str, variant: str) -> list[Regularizer]:
     elif variant == "1-LR":
         weights = [*product((1.0, 5.0), (0.03, 0.1)), (1.0, 1.0)]
     else:
-        weights = list(product((0.03, 0.1, 0.3, 1.0, 5.0), (0.03,)))
+        weights = [*product((0.03, 0.1, 1.0, 5.0), (0.03,)), *product((0.1, 1.0), (0.003,))]
     return [*(replace(own, lambda_c=c, lambda_n=n) for c, n in weights), *others]
 
 
@@ -169,7 +170,9 @@ def _measured(bench: Bench, trial: Trial, trained: zoo.Trained, about: dict[str,
 
 def judged(record: Record) -> pd.DataFrame:
     """The search's rows as a table: a row for each variant and setting, N-LR's first, a column a metric and tap."""
-    frame = record.frame("search").fillna(dict.fromkeys(SETTINGS, ""))
+    frame = record.frame("search")
+    frame[SETTINGS] = frame[SETTINGS].astype(object).fillna("")
+    frame = frame.assign(tap=frame.tap.fillna("") if "tap" in frame else "")
     frame = frame.assign(column=[f"{row.metric} {row.tap}".strip() for row in frame.itertuples()])
     table = frame.pivot(index=["variant", *SETTINGS], columns="column", values="value")
     return table.loc[list(dict.fromkeys(frame[["variant", *SETTINGS]].itertuples(index=False, name=None)))]
