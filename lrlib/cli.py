@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -71,7 +69,8 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
 @click.option("--fresh", is_flag=True, help="execute and build everything, changed or not")
 def book(preset: str, fresh: bool) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book."""
-    pages, builder = _pages(), _builder()
+    pages = _pages()
+    builder = pages.builder()
     todo = {}
     for page in (*sections.PAGES, *sections.STANDING):
         parameters = sections.get(page).Parameters.of(preset)
@@ -82,7 +81,7 @@ def book(preset: str, fresh: bool) -> None:
     _prepare([(parameters, sections.get(page).specs(parameters)) for page, parameters in todo.items()])
     for page, parameters in todo.items():
         _execute(page, parameters, None)
-    _build(builder, fresh=fresh)
+    click.echo(pages.build(builder, fresh=fresh))
 
 
 @cli.command()
@@ -158,11 +157,10 @@ def show_results(page: str | None, preset: str, csv: bool) -> None:
 def _read_spec(file: Path) -> Spec:
     try:
         content = json.loads(file.read_text())
-        return Spec.of(content.get("spec", content))
-    except OSError as error:
-        raise ValueError(f"expected a specification at {file}: {error.strerror}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"expected a specification at {file}: {error}") from error
+        return Spec.of(content.get("spec", content) if isinstance(content, dict) else content)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"expected a specification at {file}: {reason}") from error
 
 
 def _unique(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -219,30 +217,6 @@ def _execute(page: str, parameters: Parameters, folder: Path | None) -> None:
     _pages().execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
     where = "" if folder is None else f", {notebook} and {record}"
     click.echo(f"{page}: executed in {time.perf_counter() - start:.0f} s{where}")
-
-
-def _builder() -> Path:
-    command = Path(sys.executable).with_name("jupyter-book")
-    if not command.exists():
-        raise ValueError(f"expected jupyter-book at {command}, which lrlib's extra 'book' installs")
-    return command
-
-
-def _build(builder: Path, *, fresh: bool) -> None:
-    """Build the HTML, with every warning an error."""
-    if fresh:
-        _unbuild()
-    arguments = [str(builder), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
-    built = subprocess.run(arguments, capture_output=True, text=True)
-    if built.returncode:
-        _unbuild()  # an incremental build would not show the warnings of the pages it leaves alone
-        raise click.ClickException(f"the book did not build:\n{built.stdout}\n{built.stderr}")
-    click.echo(provenance.ROOT / "_build" / "html" / "index.html")
-
-
-def _unbuild() -> None:
-    for part in ("html", ".doctrees"):
-        shutil.rmtree(provenance.ROOT / "_build" / part, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:

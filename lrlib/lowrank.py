@@ -54,11 +54,9 @@ class LowRank(nn.Module):
         step_size: Step for ``W`` relative to the largest stable one, and for ``b`` likewise, in ``(0, 1)``.
         weight_decay: Share of ``W`` that a step takes off, over ``step_size``; at least 0.
         projection: How the rank is cut: ``"ensemble"`` (the paper's), ``"nystrom"``, ``"randomized"`` or ``"exact"``.
-        columns: Columns that Nyström samples, or width of the random block; twice the rank, as in the paper, unless
-            given, at most ``features``.
+        columns: Columns that Nyström samples, or width of the random block; unless given, twice the rank.
         members: Members of the ensemble; the paper doesn't say.
-        as_written: Leave the ensemble's average at its rank of up to ``members * rank``, as the paper writes it; of no
-            effect on the other projections.
+        as_written: Leave the ensemble's average at its rank of up to ``members * rank``, as the paper writes it.
         smoothing: Multiple of the identity added while a decomposition fails (appendix B.1).
         seed: Seed of the columns that Nyström samples, of the random block, and of a random start.
         start: ``"leading"``, or ``"random"`` for the projector on a random subspace; ``b`` starts likewise.
@@ -74,9 +72,7 @@ class LowRank(nn.Module):
 
     Example:
         >>> lr = LowRank(8, rank=2)
-        >>> a = torch.randn(32, 8)
-        >>> projection, norm = lr(a)
-        >>> lr.step()
+        >>> projection, norm = lr(torch.randn(32, 8))
         >>> int(torch.linalg.matrix_rank(lr.project_().W))
         2
     """
@@ -186,7 +182,7 @@ class LowRank(nn.Module):
             Q, R = torch.linalg.qr((a - mean).T)  # for wide layers: the decomposition is then as small as the batch
             self.matrix = Factored.projector(torch.linalg.svd(R.T, full_matrices=False)[2][: self.rank] @ Q.T)
         self.b.copy_(-mean)
-        self.started = True
+        self.started, self._seen = True, None
         return self
 
     @torch.no_grad()
@@ -195,13 +191,13 @@ class LowRank(nn.Module):
         nystrom.check_symmetric(W)
         if (len(W), *b.shape) != (self.features, self.features):
             raise ValueError(f"expected W and b of width {self.features}, got {tuple(W.shape)} and {tuple(b.shape)}")
-        self.matrix = Dense(W.to(self.b).clone())
+        self.matrix = Dense(((W + W.T) / 2).to(self.b))
         self.b.copy_(b)
-        self.started = True
+        self.started, self._seen = True, None
         return self
 
     def _settle_form_(self, n: int) -> None:
-        rows = self.rank + n * self.cut_every
+        rows = self.rank + n * min(self.cut_every, self.features)
         dense = rows > self.features if self.form == "auto" else self.form == "dense"
         self.matrix = Dense(self.matrix.dense()) if dense else Factored.of(self.matrix, rows)
 
@@ -232,13 +228,17 @@ class LowRank(nn.Module):
             self.b.sub_(self.step_size * (self.matrix.multiply(pull) - pull))
         self.steps += 1
         if self.steps % self.cut_every == 0:
-            self.matrix.cut_(self.cut, self._generator())
+            self._cut_(self.cut)
 
     @torch.no_grad()
     def project_(self) -> Self:
         """Cut ``W`` to rank at most ``rank`` (line 13 of Algorithm 2), whatever ``as_written`` says."""
-        self.matrix.cut_(self.cut._replace(as_written=False), self._generator())
+        self._cut_(self.cut._replace(as_written=False))
         return self
+
+    def _cut_(self, cut: Cut) -> None:
+        with torch.autocast(self.b.device.type, enabled=False):
+            self.matrix.cut_(cut, self._generator())
 
     def _generator(self) -> torch.Generator:
         """Seeded by the step, so that a resumed run draws what an uninterrupted one draws."""

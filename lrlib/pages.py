@@ -6,6 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,3 +144,40 @@ def _finished(page: str, executed: nbformat.NotebookNode, stamped: str) -> nbfor
     for key in ("input_path", "output_path"):
         executed.metadata.papermill.pop(key, None)
     return executed
+
+
+def builder() -> Path:
+    """The program that builds the book.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    command = Path(sys.executable).with_name("jupyter-book")
+    if not command.exists():
+        raise ValueError(f"expected jupyter-book at {command}, which lrlib's extra 'book' installs")
+    return command
+
+
+def build(command: Path, *, fresh: bool) -> Path:
+    """Build the HTML from the executed pages, with every warning an error, and give its first page.
+
+    Args:
+        command: What :func:`builder` found.
+        fresh: Build everything, changed or not.
+
+    Raises:
+        RuntimeError: If there was a warning or an error.
+    """
+    if fresh:
+        _unbuild()
+    arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
+    built = subprocess.run(arguments, capture_output=True, text=True)
+    if built.returncode:
+        _unbuild()  # an incremental build would not show the warnings of the pages it leaves alone
+        raise RuntimeError(f"the book did not build:\n{built.stdout}\n{built.stderr}")
+    return provenance.ROOT / "_build" / "html" / "index.html"
+
+
+def _unbuild() -> None:
+    for part in ("html", ".doctrees"):
+        shutil.rmtree(provenance.ROOT / "_build" / part, ignore_errors=True)

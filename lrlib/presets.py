@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from lrlib import models
 from lrlib.specs import Regularizer, Spec
 
+# Share of the learning rate for networks with an explicit bottleneck: with all of it Bottle-1LR diverges at `quick`.
+BOTTLE_RATE = 0.2
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -18,7 +21,8 @@ class Preset:
         dataset: The dataset of the paper's sections.
         report_dataset: The dataset of the SVD report's classifiers.
         seeds: Training seeds of each variant.
-        network: The plain network N-LR with seed 0; the other variants and seeds differ in these alone.
+        network: The plain network N-LR with seed 0; the others differ in variant, seed and LR layers, and those with a
+            bottleneck in the learning rate.
         lr: The LR layers' settings.
         lr_of: Those of the variants that need others; a setting that suits the features before the FC layer can ruin
             the wide ones before the fourth block.
@@ -145,6 +149,8 @@ def spec(
     network = replace(chosen.network, arch=arch or chosen.network.arch, dataset=dataset or chosen.network.dataset)
     models.taps(network.arch, variant)
     network = replace(network, variant=variant, seed=seed, lr=chosen.settings(variant))
+    if variant.startswith("Bottle"):
+        network = replace(network, learning_rate=BOTTLE_RATE * network.learning_rate)
     return network if epochs is None else shortened(network, epochs)
 
 

@@ -130,9 +130,9 @@ class Spec:
         Raises:
             ValueError: If fields are missing, unknown or don't fit together.
         """
-        layer = content.get("lr")
+        layer = content.get("lr") if isinstance(content, Mapping) else None
         lr = None if layer is None else Regularizer(**_fields(Regularizer, layer))
-        return cls(**_fields(cls, {**content, "lr": lr}))
+        return cls(**_fields(cls, {**content, "lr": lr} if isinstance(content, Mapping) else content))
 
     def content(self) -> dict[str, Any]:
         """The specification as JSON has it."""
@@ -164,7 +164,7 @@ def _fields(kind: type, content: Any) -> dict[str, Any]:
     for name, value in content.items():
         if not _is(value, types[name]):
             raise ValueError(f"expected {name} to be {_spelled(types[name])}, got {value!r}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    return {name: _as(value, types[name]) for name, value in content.items()}
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -178,6 +178,13 @@ def _is(value: Any, kind: Any) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _as(value: Any, kind: Any) -> Any:
+    """A value that JSON has in another type of number or list."""
+    if kind is float:
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _spelled(kind: Any) -> str:

@@ -410,7 +410,7 @@ def test_only_pages_that_something_has_changed_for_are_executed(lrlib, monkeypat
     monkeypatch.setattr(zoo, "find_or_train", lambda *arguments, **keywords: None)
     monkeypatch.setattr(pages, "is_current", lambda page, parameters, output: page != "compression")
     monkeypatch.setattr(pages, "execute", lambda page, *arguments, **keywords: executed.append(page))
-    monkeypatch.setattr(cli, "_build", lambda builder, *, fresh: built.append(fresh))
+    monkeypatch.setattr(pages, "build", lambda builder, *, fresh: built.append(fresh))
     code, out, _ = lrlib("book")
     assert code == 0 and executed == ["compression"] and built == [False]
     assert "effective_rank: up to date" in out.splitlines()

@@ -220,11 +220,12 @@ def test_a_schedule_is_shortened_by_fewer_epochs_than_the_presets_alone(page):
         assert trained == {min(epochs, whole)}
 
 
-def test_the_untrained_networks_of_a_shortened_schedule_are_those_of_the_whole_one():
+@pytest.mark.parametrize("preset", list(presets.PRESETS))
+def test_the_untrained_networks_of_a_shortened_schedule_are_those_of_the_whole_one(preset):
     section = sections.get("noise_stability")
-    of = {epochs: section.specs(section.Parameters.of("quick", epochs=epochs)) for epochs in (3, 20)}
-    random = {epochs: {spec for spec in specs if spec.epochs == 0} for epochs, specs in of.items()}
-    assert random[3] == random[20] and len(random[3]) == 3
+    specs = {epochs: section.specs(section.Parameters.of(preset, epochs=epochs)) for epochs in (3, None)}
+    random = {epochs: {spec for spec in own if spec.epochs == 0} for epochs, own in specs.items()}
+    assert random[3] == random[None] == {presets.random_network(presets.spec(preset, "N-LR", s)) for s in range(3)}
 
 
 @pytest.mark.parametrize("page", OF_NETWORKS)

@@ -19,11 +19,13 @@ PAPER = presets.get("paper")
 
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
 @pytest.mark.parametrize("variant", models.VARIANTS)
-def test_a_presets_networks_differ_in_variant_seed_and_settings_of_the_layers_alone(preset, variant):
+def test_a_presets_networks_differ_in_variant_seed_settings_of_the_layers_and_rate_alone(preset, variant):
     chosen = presets.get(preset)
     spec = presets.spec(preset, variant, 7)
     assert spec.lr == chosen.settings(variant) and (spec.lr is not None) == (variant in ("1-LR", "2-LR"))
-    assert replace(spec, variant="N-LR", seed=chosen.network.seed, lr=None) == chosen.network
+    rate = chosen.network.learning_rate
+    assert spec.learning_rate == (presets.BOTTLE_RATE * rate if variant.startswith("Bottle") else rate)
+    assert replace(spec, variant="N-LR", seed=chosen.network.seed, lr=None, learning_rate=rate) == chosen.network
 
 
 def test_a_variant_has_its_own_settings_of_the_layers_where_the_preset_has_such():
@@ -147,6 +149,13 @@ def test_a_specification_is_read_back_from_its_content(spec):
     read = Spec.of(content)
     assert read == spec and read.name == spec.name and hash(read) == hash(spec)
     assert content == spec.content()
+
+
+@pytest.mark.parametrize("field", ["learning_rate", "momentum", "weight_decay"])
+def test_a_number_without_a_decimal_point_names_the_same_model(field):
+    spec = replace(QUICK.network, **{field: 1.0})
+    read = Spec.of(json.loads(json.dumps(spec.content()).replace("1.0", "1")))
+    assert read == spec and read.name == spec.name
 
 
 @pytest.mark.parametrize("left", ["ranks", "start", "bounded", "members"])

@@ -48,7 +48,7 @@ def stability(records: Mapping[str, Record]) -> list[str]:
                 lines.append(
                     f"`{preset}`, with the {name} projection loss: {int(diverged.value.sum())} of {len(diverged)} "
                     f"trainings diverged, {int((accuracy.value < NEAR_CHANCE).sum())} ended below "
-                    f"{percent(NEAR_CHANCE, 0)} accuracy, near chance: their features had collapsed."
+                    f"{percent(NEAR_CHANCE, 0)} accuracy, near chance."
                 )
     return lines
 

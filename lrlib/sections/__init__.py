@@ -65,4 +65,5 @@ def standing(page: str, parameters: Parameters, destination: str | None = None) 
     if parameters.content()["measure"]:
         found[parameters.preset] = get(page).measure(parameters)
         keep(found[parameters.preset], parameters, destination)
-    return results.committed(page) | found
+    kept = results.committed(page)
+    return kept | found if destination or not parameters.at_defaults() else found | kept

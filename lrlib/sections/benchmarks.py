@@ -118,16 +118,14 @@ def _wait(device: torch.device) -> None:
 def _layer(run: Run, parameters: Parameters, device: torch.device) -> None:
     """The LR layer alone, factored and dense: ten steps and a cut."""
     m = 256 * parameters.width  # four times as many channels, of 8 x 8 pixels
-    rank = models.target_rank("resnet18", "layer3", m)
-    about = {"device": device.type, "width": parameters.width, "m": m, "rank": rank, "batch": parameters.batch_size}
+    rank, n = models.target_rank("resnet18", "layer3", m), parameters.batch_size
+    about = {"device": device.type, "width": parameters.width, "m": m, "rank": rank, "batch": n}
     # In processes of their own, and before this one grows: a new one starts from the peak of the one that starts it.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         for form in FORMS:
-            peak = pool.submit(_peak, form, m, rank, parameters.batch_size, str(device)).result()
+            peak = pool.submit(_peak, form, m, rank, n, str(device)).result()
             run.add("layer", "bytes", peak, n=1, **about, alternative=form)
-    steppers: dict[str, Callable[[], None]] = {
-        form: _stepper(form, m, rank, parameters.batch_size, device) for form in FORMS
-    }
+    steppers: dict[str, Callable[[], None]] = {form: _stepper(form, m, rank, n, device) for form in FORMS}
     for name, seconds in timed(steppers, parameters.rounds, device).items():
         run.add("layer", "seconds", seconds / STEPS, n=parameters.rounds, **about, alternative=name)
 
