@@ -120,7 +120,6 @@ def _layer(run: Run, parameters: Parameters, device: torch.device) -> None:
     m = 256 * parameters.width  # four times as many channels, of 8 x 8 pixels
     rank, n = models.target_rank("resnet18", "layer3", m), parameters.batch_size
     about = {"device": device.type, "width": parameters.width, "m": m, "rank": rank, "batch": n}
-    # In processes of their own, and before this one grows: a new one starts from the peak of the one that starts it.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         for form in FORMS:
             peak = pool.submit(_peak, form, m, rank, n, str(device)).result()
@@ -166,6 +165,7 @@ def _peak(form: Form, m: int, rank: int, n: int, device: str) -> int:
         before = torch.cuda.memory_allocated(where)
         work()
         return int(torch.cuda.max_memory_allocated(where) - before)
+    provenance.forget_peak_memory()
     before = provenance.peak_memory()
     work()
     return provenance.peak_memory() - before
