@@ -21,7 +21,6 @@
 # %% tags=["parameters"]
 preset: str = "quick"  # chooses the default of every other parameter
 seeds: list[int] = None  # training seeds of each network
-examples: int = None  # test images, the first ones of the test set
 parts: list[str] = None  # what to measure
 search_epochs: int = None  # epochs of each candidate of the search
 stability_epochs: int = None  # epochs of each training of the stability table
@@ -48,7 +47,6 @@ Markdown(prose.claim())
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
-    examples=examples,
     parts=parts,
     search_epochs=search_epochs,
     stability_epochs=stability_epochs,

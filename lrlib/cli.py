@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -12,11 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from lrlib import data, presets, provenance, reproduce, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
-from lrlib.sections.parameters import PageParameters, Parameters
+from lrlib.sections.parameters import Parameters, SeededParameters
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
@@ -106,10 +106,12 @@ def train(
     SPEC is JSON with a specification's fields, or what lies beside a stored model. A training that is stopped or killed
     goes on from its last finished epoch.
     """
+    if spec is not None and (other := _given("preset", "variants", "seeds", "epochs")):
+        raise ValueError(f"expected a specification or the options {', '.join(other)}, got both")
     chosen = presets.get(preset)
-    numbers = chosen.seeds if seeds is None else PageParameters.one("seeds", seeds)
+    numbers = chosen.seeds if seeds is None else SeededParameters.one("seeds", seeds)
     if spec is not None:
-        specs = [_read_spec(spec)]
+        specs = [Spec.read(spec)]
     else:
         if download:  # the SVD page's, which its own measurement looks for
             data.load(chosen.report_dataset, download=True)
@@ -154,13 +156,11 @@ def show_results(page: str | None, preset: str, csv: bool) -> None:
     click.echo(frame.to_csv(index=False).rstrip("\n") if csv else frame.to_string(index=False, na_rep=""))
 
 
-def _read_spec(file: Path) -> Spec:
-    try:
-        content = json.loads(file.read_text())
-        return Spec.of(content.get("spec", content) if isinstance(content, dict) else content)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"expected a specification at {file}: {reason}") from error
+def _given(*names: str) -> list[str]:
+    """Those of the command's options that are on its line, by what they are called there."""
+    context = click.get_current_context()
+    called = {one.name: one.opts[0] for one in context.command.params}
+    return [called[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 def _unique(given: tuple[tuple[str, str], ...]) -> dict[str, str]:

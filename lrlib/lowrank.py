@@ -148,7 +148,7 @@ class LowRank(nn.Module):
             a: Activations ``(n, m)``; computed in the precision of ``W`` even under autocast.
 
         Returns:
-            The unweighted losses, differentiable in ``a``.
+            The unweighted losses, differentiable in ``a`` once.
 
         Raises:
             ValueError: If the activations don't have the layer's width.

@@ -68,9 +68,7 @@ def stability(record: Record) -> pd.DataFrame:
 
 def parity(record: Record) -> pd.DataFrame:
     """Accuracy in percent of the same short training in fp32 and bf16, by seed."""
-    frame = record.frame("parity")
-    frame = frame[frame.metric == "accuracy"]
-    table = 100 * frame.pivot(index="seed", columns="precision", values="value").dropna()
+    table = 100 * training.accuracies(record)
     table["bf16 less fp32"] = table.bf16 - table.fp32
     return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
 

@@ -11,7 +11,7 @@ from typing import Any
 from lrlib import presets, provenance, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.results import Record
-from lrlib.sections.parameters import PageParameters
+from lrlib.sections.parameters import SeededParameters
 from lrlib.specs import Spec
 from lrlib.train import OutOfTime, TrainingDiverged
 
@@ -34,9 +34,9 @@ class Task:
     network: tuple[tuple[str, str], ...] = ()
     epochs: int | None = None
 
-    def parameters(self) -> PageParameters:
+    def parameters(self) -> SeededParameters:
         """The page's parameters for these rows."""
-        kind: type[PageParameters] = sections.get(self.page).Parameters
+        kind: type[SeededParameters] = sections.get(self.page).Parameters
         given = {"epochs": self.epochs} if "epochs" in kind.types() else {}
         return kind.of(self.preset, seeds=[self.seed], **dict(self.network), **given)
 
@@ -70,7 +70,7 @@ def missing(preset: str, only: Sequence[str] = (), epochs: int | None = None) ->
     """
     tasks = []
     for page in only or sections.PAGES:
-        kind: type[PageParameters] = sections.get(page).Parameters
+        kind: type[SeededParameters] = sections.get(page).Parameters
         for place, network in enumerate(kind.networks(preset)):
             for seed in kind.of(preset).seeds:
                 tasks.append((seed, place, Task(page, preset, seed, tuple(network.items()), epochs)))

@@ -157,6 +157,12 @@ def spec_file(tmp_path):
 CONTENT = presets.spec("quick", "1-LR", 0).content() | {"width": 2, "epochs": 0}
 
 
+@pytest.mark.parametrize("option", [("--model", "1-LR"), ("--seeds", "0"), ("--epochs", "1"), ("--preset", "quick")])
+def test_a_specification_and_an_option_that_chooses_another_are_refused(refused, option, spec_file):
+    expected = f"expected a specification or the options {option[0]}, got both"
+    assert refused("train", spec_file(CONTENT), *option) == expected
+
+
 def test_a_specification_that_is_not_there_is_named(refused, tmp_path):
     missing = tmp_path / "none.json"
     assert refused("train", missing) == f"expected a specification at {missing}: No such file or directory"

@@ -180,6 +180,16 @@ def test_parity_has_the_accuracy_of_each_seed_in_each_precision(little):
         assert row["value"] == pytest.approx(expected[key], abs=1e-6) and row["n"] == len(y)
 
 
+@pytest.mark.parametrize("lost", ["fp32", "bf16"])
+def test_parity_of_a_precision_that_always_diverged_has_no_pairs_and_says_so(row, record_of, lost):
+    rows = [row("parity", "diverged", 1, seed=seed, precision=lost) for seed in (3, 5)]
+    other = "bf16" if lost == "fp32" else "fp32"
+    rows += [row("parity", "accuracy", 0.9, seed=seed, precision=other) for seed in (3, 5)]
+    record = record_of(rows, page="training")
+    assert own_tables.parity(record).empty
+    assert prose.parity({"quick": record}) == ["`quick`: of every seed one precision diverged."]
+
+
 # The rule of the search
 
 A, B, C = (1.0, 0.1, 0.1, "leading"), (3.0, 0.03, 0.1, "leading"), (3.0, 0.03, 0.5, "leading")

@@ -19,7 +19,8 @@ def read(tree: Path, size: int | None) -> Content:
         size: Height and width to resize to; ``None`` where all images are squares of one size.
 
     Returns:
-        The training part, the test part, and the names of the classes in alphabetical order.
+        The training part, the test part, each in a fixed shuffled order, and the names of the classes in alphabetical
+        order.
 
     Raises:
         DatasetError: If the tree is not laid out like that, or an image can't be read.
@@ -55,7 +56,9 @@ def _read(part: Path, classes: tuple[str, ...], size: int | None) -> Part:
     found = make_dataset(part, index, extensions=IMG_EXTENSIONS, allow_empty=True)
     if empty := set(range(len(classes))) - {label for _, label in found}:
         raise DatasetError(f"found no images in {part / classes[min(empty)]} ({' '.join(IMG_EXTENSIONS)})")
-    return _stack([Path(path) for path, _ in found], size), torch.tensor([label for _, label in found])
+    x, y = _stack([Path(path) for path, _ in found], size), torch.tensor([label for _, label in found])
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))  # the first ones of any class
+    return x[order], y[order]
 
 
 def _stack(paths: list[Path], size: int | None) -> Tensor:

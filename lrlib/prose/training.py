@@ -57,8 +57,10 @@ def parity(records: Mapping[str, Record]) -> list[str]:
     """The mean difference, with its interval over seeds, beside the spread of fp32 over seeds."""
     lines = []
     for preset, record in _having(records, "parity"):
-        frame = record.frame("parity")
-        table = frame[frame.metric == "accuracy"].pivot(index="seed", columns="precision", values="value").dropna()
+        table = training.accuracies(record)
+        if table.empty:
+            lines.append(f"`{preset}`: of every seed one precision diverged.")
+            continue
         paired = pd.DataFrame({"value": 100 * (table.bf16 - table.fp32), "seed": table.index, "all": 0})
         mean = over_seeds(paired, ["all"]).iloc[0]
         line = f"`{preset}`: bf16 is {mean.value:+.2f} points from fp32"

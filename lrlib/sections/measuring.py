@@ -12,7 +12,7 @@ from torch import Tensor
 from lrlib import data, models, presets, train, zoo
 from lrlib.data import Dataset
 from lrlib.runs import Run
-from lrlib.sections.parameters import PageParameters, parameter
+from lrlib.sections.parameters import PageParameters, SeededParameters, parameter
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
@@ -69,18 +69,18 @@ class Bench:
         run: Takes the rows.
         device: Where everything is computed.
         dataset: The images.
-        x: The first ``examples`` test images in [0, 1], ``(n, c, h, w)``, on the device.
+        x: The first ``examples`` test images, or all of them, in [0, 1], ``(n, c, h, w)``, on the device.
         y: Their labels ``(n,)``.
     """
 
-    def __init__(self, page: str, parameters: PageParameters, *, device: str, dataset: str, progress: bool) -> None:
+    def __init__(self, page: str, parameters: SeededParameters, *, device: str, dataset: str, progress: bool) -> None:
         self.device = zoo.pick_device(device)
         self.progress = progress
         shortened = parameters.shortening() if isinstance(parameters, NetworkParameters) else None
         self.run = Run(page, parameters.preset, parameters.content(), str(self.device), shortened)
         self.dataset: Dataset = data.load(dataset)
         parameters.fit(self.dataset)
-        self.x, self.y = self.test_images(parameters.examples)
+        self.x, self.y = self.test_images(parameters.examples if isinstance(parameters, PageParameters) else None)
 
     def trained(self, spec: Spec) -> Trained:
         """A model, trained if it isn't there, and noted in the run."""
@@ -88,8 +88,8 @@ class Bench:
         self.run.used(found)
         return found
 
-    def test_images(self, n: int) -> tuple[Tensor, Tensor]:
-        """The first ``n`` test images in [0, 1] and their labels, on the device."""
+    def test_images(self, n: int | None = None) -> tuple[Tensor, Tensor]:
+        """The first ``n`` test images in [0, 1], or all of them, and their labels, on the device."""
         return self._first(n, self.dataset.x_test, self.dataset.y_test)
 
     def train_images(self, n: int | None = None) -> tuple[Tensor, Tensor]:

@@ -151,14 +151,20 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class PageParameters(Parameters):
-    """What every page takes that measures trained networks on images."""
+class SeededParameters(Parameters):
+    """What every page takes that measures trained networks."""
 
     seeds: list[int] = parameter(
         "training seeds of each network",
         expected=f"whole numbers from 0 to {LARGEST_SEED}",
         check=lambda v: 0 <= v <= LARGEST_SEED,
     )
+
+
+@dataclass(frozen=True)
+class PageParameters(SeededParameters):
+    """What every page takes that measures them on some of the test images."""
+
     examples: int = parameter(
         "test images, the first ones of the test set",
         expected="a whole number from 1 on",

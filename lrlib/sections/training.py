@@ -12,7 +12,7 @@ import pandas as pd
 from lrlib import data, linalg, metrics, models, presets, zoo
 from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys
-from lrlib.sections.parameters import PageParameters as Base
+from lrlib.sections.parameters import SeededParameters as Base
 from lrlib.sections.parameters import parameter
 from lrlib.specs import Regularizer, Spec
 from lrlib.train import TrainingDiverged
@@ -48,7 +48,7 @@ class Parameters(Base):
         """Short schedules, one seed for the search and the stability table; all seeds for the parity."""
         epochs = {"quick": (20, 6, 5), "small": (5, 2, 5), "paper": (30, 5, 5)}[preset]
         rest = dict(zip(("search_epochs", "stability_epochs", "parity_epochs"), epochs, strict=True))
-        return rest | {"seeds": [0, 1, 2], "examples": 200, "parts": list(ARTEFACTS), "measure": False}
+        return rest | {"seeds": [0, 1, 2], "parts": list(ARTEFACTS), "measure": False}
 
     def at_defaults(self) -> bool:
         """Whether these are the preset's own values, whatever part is measured anew."""
@@ -91,7 +91,11 @@ def candidates(preset: str, variant: str) -> list[Regularizer]:
     elif variant == "1-LR":
         weights = [*product((1.0, 5.0), (0.03, 0.1)), (1.0, 1.0)]
     else:
-        weights = [*product((0.03, 0.1, 1.0, 5.0), (0.03,)), *product((0.1, 1.0), (0.003,))]
+        weights = [
+            *product((0.03, 0.1, 1.0, 5.0), (0.03,)),
+            *product((0.1, 1.0), (0.003,)),
+            *product((0.1, 0.3), (0.0003,)),
+        ]
     return [*(replace(own, lambda_c=c, lambda_n=n) for c, n in weights), *others]
 
 
@@ -166,6 +170,13 @@ def _measured(bench: Bench, trial: Trial, trained: zoo.Trained, about: dict[str,
         for metric, centred in (("variance_ratio", False), ("centred_variance_ratio", True)):
             ratio = linalg.variance_ratio(features, DIRECTIONS, centred=centred).item()
             bench.run.add(trial.artefact, metric, ratio, n=len(x), **about, tap=tap, k=DIRECTIONS)
+
+
+def accuracies(record: Record) -> pd.DataFrame:
+    """Accuracy of the parity's trainings, a row a seed with columns ``fp32`` and ``bf16``, where neither diverged."""
+    frame = record.frame("parity")
+    table = frame[frame.metric == "accuracy"].pivot(index="seed", columns="precision", values="value")
+    return table.reindex(columns=["fp32", "bf16"]).dropna()
 
 
 def judged(record: Record) -> pd.DataFrame:
