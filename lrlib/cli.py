@@ -111,7 +111,7 @@ def train(
     chosen = presets.get(preset)
     numbers = chosen.seeds if seeds is None else SeededParameters.one("seeds", seeds)
     if spec is not None:
-        specs = [Spec.read(spec)]
+        specs = [zoo.read_spec(spec)]
     else:
         if download:  # the SVD page's, which its own measurement looks for
             data.load(chosen.report_dataset, download=True)

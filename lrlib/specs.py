@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from lrlib import models
@@ -134,20 +133,6 @@ class Spec:
         layer = content.get("lr") if isinstance(content, Mapping) else None
         lr = None if layer is None else Regularizer(**_fields(Regularizer, layer))
         return cls(**_fields(cls, {**content, "lr": lr} if isinstance(content, Mapping) else content))
-
-    @classmethod
-    def read(cls, file: Path) -> Self:
-        """The specification in a JSON file: the fields themselves, or what lies beside a stored model.
-
-        Raises:
-            ValueError: If the file can't be read, or fields are missing, unknown or don't fit together.
-        """
-        try:
-            content = json.loads(file.read_text())
-            return cls.of(content.get("spec", content) if isinstance(content, dict) else content)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ValueError(f"expected a specification at {file}: {reason}") from error
 
     def content(self) -> dict[str, Any]:
         """The specification as JSON has it."""

@@ -145,6 +145,20 @@ class _Unusable(Exception):
     """Why a stored model can't be used."""
 
 
+def read_spec(file: Path) -> Spec:
+    """The specification in a JSON file: its fields alone, or what lies beside a stored model.
+
+    Raises:
+        ValueError: If the file can't be read, or fields are missing, unknown or don't fit together.
+    """
+    try:
+        content = json.loads(file.read_text())
+        return Spec.of(content.get("spec", content) if isinstance(content, dict) else content)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"expected a specification at {file}: {reason}") from error
+
+
 def _read(spec: Spec, dataset: Dataset, device: torch.device | str, place: Path) -> Trained:
     weights, about = _files(spec, place)
     try:
