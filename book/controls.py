@@ -92,7 +92,7 @@ own_tables.controls(measured)
 Markdown(tables.sentences(prose.findings(measured)))
 
 # %% [markdown]
-# One seed each: differences of a point or two are within what another seed changes.
+# With one seed, differences of a point or two are within what another seed changes.
 #
 # ## The records at other presets
 

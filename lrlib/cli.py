@@ -22,6 +22,7 @@ from lrlib.zoo import Trained
 
 _PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
 _EPOCHS = click.option("--epochs", type=click.IntRange(1), help="shorten the preset's schedule to so many epochs")
+_DOWNLOAD = click.option("--download", is_flag=True, help="download datasets that are missing")
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 
 
@@ -90,7 +91,7 @@ def book(preset: str, fresh: bool) -> None:
 @click.option("--model", "variants", multiple=True, help="a variant, such as 1-LR; all three unless given")
 @click.option("--seeds", default=None, help="training seeds as 0,1,2; the preset's unless given")
 @_EPOCHS
-@click.option("--download", is_flag=True, help="download the dataset if it is missing")
+@_DOWNLOAD
 @_DEVICE
 def train(
     spec: Path | None,
@@ -127,14 +128,18 @@ def train(
 @click.option("--budget", type=float, required=True, metavar="MINUTES", help="when to stop, cleanly")
 @click.option("--only", multiple=True, metavar="PAGE", help="a page; all of them unless given")
 @_EPOCHS
+@_DOWNLOAD
 @_DEVICE
-def reproduce_records(preset: str, budget: float, only: tuple[str, ...], epochs: int | None, device: str) -> None:
+def reproduce_records(
+    preset: str, budget: float, only: tuple[str, ...], epochs: int | None, download: bool, device: str
+) -> None:
     """Train and measure what a preset's records lack, most wanted first, within a budget of time.
 
     A training that has to stop goes on from its last epoch next time. Needs no Jupyter.
     """
-    left = reproduce.reproduce(preset, minutes=budget, only=only, epochs=epochs, device=device, say=click.echo)
-    for task in left:
+    for task in reproduce.reproduce(
+        preset, minutes=budget, only=only, epochs=epochs, device=device, download=download, say=click.echo
+    ):
         click.echo(f"left: {task}")
 
 
@@ -215,7 +220,7 @@ def _execute(page: str, parameters: Parameters, folder: Path | None) -> None:
     notebook = _executed(page) if folder is None else folder / f"{page}.ipynb"
     record = None if folder is None else folder / f"{page}.json"
     _pages().execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
-    where = "" if folder is None else f", {notebook} and {record}"
+    where = "".join(f", {file}" for file in (notebook, record) if folder and file and file.exists())
     click.echo(f"{page}: executed in {time.perf_counter() - start:.0f} s{where}")
 
 

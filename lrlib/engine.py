@@ -30,6 +30,9 @@ class Training:
     augmentation, from a generator seeded by the epoch; both are part of :meth:`state`, so that a training that goes on
     from a state is the one that was never interrupted.
 
+    Raises:
+        ValueError: If an LR layer is to have a higher rank than the activations there.
+
     Attributes:
         model: The network.
         precision: The specification's, or ``"fp32"`` where the device has no bf16.
@@ -38,6 +41,7 @@ class Training:
     """
 
     def __init__(self, spec: Spec, dataset: Dataset, model: nn.Module, device: torch.device) -> None:
+        _check_ranks(spec, dataset, model)
         self.spec, self.dataset, self.model, self.device = spec, dataset, model, device
         self.x, self.y = dataset.x_train.to(device), dataset.y_train.to(device)
         self.batches = batches(spec, dataset)
@@ -193,6 +197,15 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _check_ranks(spec: Spec, dataset: Dataset, model: nn.Module) -> None:
+    """Before the first epoch, for the LR layers may be put on after many."""
+    taps = models.taps(spec.arch, spec.variant)
+    for tap, rank in zip(taps, spec.lr.ranks if spec.lr else (), strict=False):
+        width = models.widths(model, [tap], channels=dataset.channels, size=dataset.size)[tap]
+        if rank > width:
+            raise ValueError(f"expected a rank of at most {width}, the activations at {tap}, got {rank}")
 
 
 def batches(spec: Spec, dataset: Dataset) -> int:

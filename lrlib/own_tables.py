@@ -51,7 +51,8 @@ def search(record: Record) -> pd.DataFrame:
             continue
         name = "centred" if metric.startswith("centred") else "variance ratio"
         cells[f"{tap}, {name}"] = ["" if pd.isna(value) else f"{value:.4f}" for value in table[column]]
-    cells["rule"] = ["chosen" if picked.get(key[0]) == key[1:] else "" for key in table.index]
+    picks = [(variant, *one.setting) for variant, one in picked.items() if one]
+    cells["rule"] = ["chosen" if key in picks else "" for key in table.index]
     return pd.DataFrame(cells, index=table.index)
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrlib import presets, provenance, results, sections, zoo
-from lrlib.data import DatasetError
 from lrlib.results import Record
 from lrlib.sections.parameters import SeededParameters
 from lrlib.specs import Spec
-from lrlib.train import OutOfTime, TrainingDiverged
+from lrlib.train import OutOfTime
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Task:
         preset: The preset.
         seed: The seed.
         network: The page's parameters ``arch`` and ``dataset``, where it has them.
-        epochs: Shorten the schedules to so many epochs.
+        epochs: Shorten the schedules to so many epochs; only of a page that has such a parameter.
     """
 
     page: str
@@ -37,7 +36,7 @@ class Task:
     def parameters(self) -> SeededParameters:
         """The page's parameters for these rows."""
         kind: type[SeededParameters] = sections.get(self.page).Parameters
-        given = {"epochs": self.epochs} if "epochs" in kind.types() else {}
+        given = {} if self.epochs is None else {"epochs": self.epochs}
         return kind.of(self.preset, seeds=[self.seed], **dict(self.network), **given)
 
     def specs(self) -> list[Spec]:
@@ -67,13 +66,19 @@ def missing(preset: str, only: Sequence[str] = (), epochs: int | None = None) ->
 
     Returns:
         The tasks, most wanted first.
+
+    Raises:
+        ValueError: If the preset is unknown, or a page is none that is measured network by network.
     """
+    if unknown := [page for page in only if page not in sections.PAGES]:
+        raise ValueError(f"expected pages among {', '.join(sections.PAGES)}, got {', '.join(unknown)}")
     tasks = []
     for page in only or sections.PAGES:
         kind: type[SeededParameters] = sections.get(page).Parameters
+        length = epochs if "epochs" in kind.types() else None
         for place, network in enumerate(kind.networks(preset)):
             for seed in kind.of(preset).seeds:
-                tasks.append((seed, place, Task(page, preset, seed, tuple(network.items()), epochs)))
+                tasks.append((seed, place, Task(page, preset, seed, tuple(network.items()), length)))
     return [task for *_, task in sorted(tasks, key=lambda one: one[:2]) if not _is_there(task)]
 
 
@@ -84,13 +89,14 @@ def reproduce(
     only: Sequence[str] = (),
     epochs: int | None = None,
     device: str = "auto",
+    download: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Task]:
     """Train and measure what is missing, and stop cleanly when the budget ends.
 
     A training stops between two epochs and goes on from there next time; a measurement is started only if the same
-    page's last one would still fit. What can't be done, because a dataset is missing or a training diverges, is said
-    and left.
+    page's last one would still fit. What can't be done, because a dataset is missing, a training diverges or memory
+    runs out, is said and left.
 
     Args:
         preset: Which preset.
@@ -98,6 +104,7 @@ def reproduce(
         only: Pages to look at; all of them unless given.
         epochs: Shorten the schedules to so many epochs, which the records then say.
         device: Where.
+        download: Download datasets that are missing.
         say: Takes a line for each thing done.
 
     Returns:
@@ -116,19 +123,18 @@ def reproduce(
     for done, task in enumerate(tasks):
         try:
             for spec in dict.fromkeys(task.specs()):
-                zoo.find_or_train(spec, device=chosen, until=until)
+                zoo.find_or_train(spec, device=chosen, download=download, until=until)
+            if time.monotonic() + _expected(task) > until:
+                return [*left, *tasks[done:]]
+            start = time.monotonic()
+            _keep(task.measure(device))
+            say(f"{task}: measured in {time.monotonic() - start:.0f} s")
         except OutOfTime as error:
             say(str(error))
             return [*left, *tasks[done:]]
-        except (DatasetError, TrainingDiverged) as error:
-            say(str(error))
+        except (MemoryError, RuntimeError) as error:  # a missing dataset, a training that diverges, a full GPU
+            say(f"{task}: {error}")
             left.append(task)
-            continue
-        if time.monotonic() + _expected(task) > until:
-            return [*left, *tasks[done:]]
-        start = time.monotonic()
-        _keep(task.measure(device))
-        say(f"{task}: measured in {time.monotonic() - start:.0f} s")
     return left
 
 
@@ -141,15 +147,17 @@ def _is_there(task: Task) -> bool:
     if record is None:
         return False
     today = provenance.sources(f"lrlib.sections.{task.page}")
-    current = {run["id"] for run in record.runs if run["sources"] == today and _is_long_enough(run, task)}
+    serving = {run["id"] for run in record.runs if _serves(run, task, today)}
     wanted = {"seed": task.seed, **dict(task.network)}
-    return any(row["run"] in current and wanted.items() <= row.items() for row in record.rows)
+    return any(row["run"] in serving and wanted.items() <= row.items() for row in record.rows)
 
 
-def _is_long_enough(run: dict[str, Any], task: Task) -> bool:
-    """Whether a run's networks were trained for at least as long as the task's would be."""
-    shortened = run["shortened"]
-    return shortened is None or (task.epochs is not None and shortened["epochs"] >= task.epochs)
+def _serves(run: dict[str, Any], task: Task, today: str) -> bool:
+    """Whether a run's rows make the task's needless: they are today's, or of networks that were trained for longer."""
+    whole = presets.get(task.preset).network.epochs
+    wanted = math.inf if task.epochs is None or task.epochs >= whole else task.epochs
+    trained = math.inf if run["shortened"] is None else run["shortened"]["epochs"]
+    return trained > wanted or (trained == wanted and run["sources"] == today)
 
 
 def _expected(task: Task) -> float:

@@ -114,6 +114,8 @@ class Spec:
         places = models.taps(self.arch, self.variant)
         if self.lr is not None and len(self.lr.ranks) not in (0, len(places)):
             raise ValueError(f"expected a rank for each of {', '.join(places)}, or none, got ranks={self.lr.ranks}")
+        if self.lr is not None and 0 < self.epochs <= self.lr.from_epoch:
+            raise ValueError(f"expected LR layers from an epoch before {self.epochs} on, got {self.lr.from_epoch}")
         if self.seed < 0:
             raise ValueError(f"expected seed >= 0, got {self.seed}")
         if self.epochs < 0 or self.batch_size < 1:

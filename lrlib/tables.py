@@ -29,7 +29,8 @@ def _shortened(record: Record) -> str:
     found = dict.fromkeys(
         f"{one['epochs']} of {one['of']} epochs" for one in (run["shortened"] for run in record.runs) if one
     )
-    return f", {' and '.join(found)}" if found else ""
+    part = "" if all(run["shortened"] for run in record.runs) else "in part "
+    return f", {part}{' and '.join(found)}" if found else ""
 
 
 def beside_paper(
@@ -126,10 +127,15 @@ def origins(records: Mapping[str, Record]) -> str:
         for run in record.runs:
             artefacts = dict.fromkeys(row["artefact"] for row in record.rows if row["run"] == run["id"])
             lines.append(
-                f"- Preset `{preset}`, {', '.join(artefacts)}: {run['seconds']:.0f} s on {run['device']} at "
+                f"- Preset `{preset}`, {', '.join(artefacts)}: {_duration(run)} on {run['device']} at "
                 f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}."
             )
     return "\n".join(lines) or "There is no record yet: run this page with `measure` true."
+
+
+def _duration(run: Mapping[str, Any]) -> str:
+    trained = sum(model["seconds"] for model in run["models"].values())
+    return f"{run['seconds']:.0f} s" + (f", after {trained / 60:.0f} minutes of training" if trained else "")
 
 
 def _when(run: Mapping[str, Any]) -> str:
@@ -164,9 +170,13 @@ def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
 
 
 def truncations(record: Record, *, fractions: Sequence[float]) -> pd.DataFrame:
-    """The report's figure 7 in numbers: mean accuracies in percent at those of the fractions that were measured."""
+    """The report's figure 7 in numbers: mean accuracies in percent at those of the fractions that were measured.
+
+    If none of them was, at all that were.
+    """
     frame = record.frame("report_figure7")
-    mean = results.over_seeds(frame[frame.fraction.isin(fractions)], ["arch", "scale", "fraction", "metric"])
+    chosen = frame.fraction.isin(fractions)
+    mean = results.over_seeds(frame[chosen] if chosen.any() else frame, ["arch", "scale", "fraction", "metric"])
     mean["cell"] = [f"{100 * value:.1f}" for value in mean.value]
     table = mean.pivot(index=["arch", "scale", "fraction"], columns="metric", values="cell")
     return table[["train_accuracy", "test_accuracy", "adversarial_accuracy"]].rename_axis(columns=None)

@@ -56,7 +56,7 @@ def _shrink(monkeypatch, models):
     quick = presets.PRESETS["quick"]
     network = replace(quick.network, width=4, epochs=1, batch_size=256)
     lr = Regularizer(lambda_c=0.3, lambda_n=0.03, from_epoch=0)
-    monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=network, lr=lr))
+    monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=network, lr=lr, lr_of={}))
     monkeypatch.setenv("LRLIB_MODELS", str(models))
 
 
@@ -111,7 +111,7 @@ def record_of():
             "started": "2026-11-21T08:45:20+00:00",
             "seconds": 12.3,
             "datasets": {"digits": "0"},
-            "models": {"one": {}, "two": {}},
+            "models": {"one": {"seconds": 100.0}, "two": {"seconds": 200.0}},
         }
         return Record(page, preset, [run], rows)
 

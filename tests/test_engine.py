@@ -65,6 +65,12 @@ def test_a_step_gives_the_loss_and_logits_before_it_and_takes_sgds_first_step(di
         torch.testing.assert_close(training.model.get_parameter(name), expected, rtol=1e-5, atol=1e-7)
 
 
+def test_a_rank_above_the_width_of_its_place_is_refused_before_the_first_epoch(digits):
+    with pytest.raises(ValueError, match="expected a rank of at most 16, the activations at avgpool, got 17"):
+        begun(replace(TWO, lr=replace(LR, ranks=(17, 2))), digits)
+    begun(replace(TWO, lr=replace(LR, ranks=(16, 2))), digits)
+
+
 def test_a_step_adds_the_regularizer_to_what_is_descended_and_not_to_the_loss_that_is_shown(digits):
     training, plain = begun(TWO, digits), begun(PLAIN, digits)
     training.attach_layers(LR)

@@ -99,9 +99,16 @@ def test_the_papers_schedule_at_a_tenth_has_everything_at_a_tenth():
 
 schedules = st.integers(1, 400).flatmap(
     lambda epochs: st.tuples(
-        st.just(epochs), st.lists(st.integers(0, epochs), max_size=3).map(sorted), st.integers(0, epochs)
+        st.just(epochs), st.lists(st.integers(0, epochs), max_size=3).map(sorted), st.integers(0, epochs - 1)
     )
 )
+
+
+@pytest.mark.parametrize("from_epoch", [4, 5])
+def test_layers_that_would_never_be_put_on_are_refused(from_epoch):
+    with pytest.raises(ValueError, match=f"expected LR layers from an epoch before 4 on, got {from_epoch}"):
+        network(4, (), from_epoch)
+    assert network(0, (), from_epoch).epochs == 0  # the random network
 
 
 @given(schedules, st.integers(1, 400))
@@ -113,7 +120,10 @@ def test_a_shortened_schedule_has_its_moments_in_proportion(schedule, epochs):
         assert short is spec
         return
     assert short.epochs == epochs
-    moments = zip((*short.milestones, short.lr.from_epoch), (*milestones, from_epoch), strict=True)
+    assert short.lr.from_epoch < epochs  # in proportion, but within the training
+    moments = list(zip(short.milestones, milestones, strict=True))
+    if short.lr.from_epoch < epochs - 1:
+        moments.append((short.lr.from_epoch, from_epoch))
     assert all(abs(new / epochs - old / whole) <= 0.5 / epochs + 1e-12 for new, old in moments)
     assert list(short.milestones) == sorted(short.milestones)
     undone = replace(short, epochs=whole, milestones=spec.milestones, lr=spec.lr)

@@ -281,6 +281,12 @@ def test_a_standing_page_keeps_no_other_measurement_as_the_presets(shown, destin
     assert (tmp_path / "mine.json").exists() == (destination is not None)
 
 
+def test_a_standing_page_refuses_parameters_that_nothing_is_measured_with(shown):
+    with pytest.raises(ValueError, match="expected measure to be true with parameters other than those of quick's"):
+        shown(search_epochs=3)
+    assert shown(parts=["search"])[1] == 0
+
+
 def test_a_run_whose_schedules_are_shortened_says_by_how_much(tiny, monkeypatch):
     quick = presets.get("quick")
     monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=replace(quick.network, epochs=2)))

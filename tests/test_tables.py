@@ -151,6 +151,8 @@ def test_truncations_are_percentages_at_those_fractions_that_were_measured(row, 
         for seed in (0, 1)
     ]
     table = tables.truncations(record_of(rows), fractions=[0.0, 0.5, 0.75])
+    whole = tables.truncations(record_of(rows), fractions=[0.123])
+    assert list(whole.index.get_level_values("fraction")) == sorted({one["fraction"] for one in rows})
     assert list(table.columns) == list(names)
     assert table.loc[("resnet18", 0.1, 0.5)].tolist() == ["50.0", "51.0", "52.0"]
     assert table.index.get_level_values("fraction").tolist() == [0.0, 0.5]
@@ -201,16 +203,24 @@ def test_the_origin_says_that_the_schedules_were_shortened(table1):
 
 def test_the_origins_of_several_records_are_a_list_of_their_runs_with_what_each_measured(table1):
     first, second = table1(0.2, 0.4), table1(0.2, 0.4, preset="small")
-    later = {"id": "s", "seconds": 99.0, "device": "a GPU", "commit": None, "packages": {"torch": "2.12.0"}}
+    later = {
+        "id": "s",
+        "seconds": 99.0,
+        "device": "a GPU",
+        "models": {},
+        "commit": None,
+        "packages": {"torch": "2.12.0"},
+    }
     first.runs.append(first.runs[0] | later)
     first.rows.extend({**row, "run": "s", "artefact": "table3"} for row in list(first.rows[:2]))
     first.rows[0]["artefact"] = "figure2a"
     when = "2026-11-21 08:45:20 UTC"
     assert tables.origins({"quick": first, "small": second}).split("\n") == [
-        "- Preset `quick`, figure2a, table1: 12 s on a processor, 2 threads at "
+        "- Preset `quick`, figure2a, table1: 12 s, after 5 minutes of training on a processor, 2 threads at "
         f"{when}, commit `0123456789`, torch 2.11.0.",
         f"- Preset `quick`, table3: 99 s on a GPU at {when}, no commit, torch 2.12.0.",
-        f"- Preset `small`, table1: 12 s on a processor, 2 threads at {when}, commit `0123456789`, torch 2.11.0.",
+        "- Preset `small`, table1: 12 s, after 5 minutes of training on a processor, 2 threads at "
+        f"{when}, commit `0123456789`, torch 2.11.0.",
     ]
     assert tables.origins({}) == "There is no record yet: run this page with `measure` true."
 

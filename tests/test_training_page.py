@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lrlib import data, metrics, models, own_tables, presets, zoo
+from lrlib import data, engine, metrics, models, own_tables, presets, zoo
 from lrlib.prose import training as prose
 from lrlib.sections import training
 from lrlib.specs import Regularizer
@@ -21,7 +21,9 @@ def little(monkeypatch, tmp_path):
     def make(**network):
         quick = presets.get("quick").network
         network = replace(quick, **{"width": 2, "epochs": 0, "batch_size": 128} | network)
-        monkeypatch.setitem(presets.PRESETS, "small", replace(presets.get("small"), network=network))
+        small = presets.get("small")
+        lr = replace(small.lr, from_epoch=0)
+        monkeypatch.setitem(presets.PRESETS, "small", replace(small, network=network, lr=lr, lr_of={}))
 
     make()
     return make
@@ -180,6 +182,13 @@ def test_parity_has_the_accuracy_of_each_seed_in_each_precision(little):
         assert row["value"] == pytest.approx(expected[key], abs=1e-6) and row["n"] == len(y)
 
 
+def test_parity_is_refused_where_there_is_no_bf16(little, monkeypatch):
+    monkeypatch.setattr(engine, "has_bf16", lambda device: False)
+    with pytest.raises(ValueError, match="expected a processor with bf16 for the part parity, got cpu without"):
+        training.measure(training.Parameters.of("small", parts=["parity"]), device="cpu")
+    assert measured(parts=["search"]).rows
+
+
 @pytest.mark.parametrize("lost", ["fp32", "bf16"])
 def test_parity_of_a_precision_that_always_diverged_has_no_pairs_and_says_so(row, record_of, lost):
     rows = [row("parity", "diverged", 1, seed=seed, precision=lost) for seed in (3, 5)]
@@ -194,7 +203,7 @@ def test_parity_of_a_precision_that_always_diverged_has_no_pairs_and_says_so(row
 
 A, B, C = (1.0, 0.1, 0.1, "leading"), (3.0, 0.03, 0.1, "leading"), (3.0, 0.03, 0.5, "leading")
 BASE = {  # accuracy, centred variance ratio before the FC layer and before the fourth block
-    ("N-LR", None): (0.95, 0.5, 0.4),
+    ("N-LR", None): (0.95, 0.5, 0.1),
     ("1-LR", A): (0.95, 0.9, 0.2),
     ("1-LR", B): (0.95, 0.8, 0.9),
     ("2-LR", A): (0.95, 0.9, 0.2),
@@ -237,21 +246,34 @@ def search(row, record_of):
         ({("1-LR", C): (0.94, 0.91, 0.1)}, C, B),
         ({("1-LR", C): (0.939, 0.91, 0.1)}, A, B),
         ({("1-LR", B): (0.99, 0.8, 0.99)}, A, B),
-        ({("N-LR", None): (0.961, 0.5, 0.4)}, None, None),
-        ({("N-LR", None): (0.1, 0.99, 0.99)}, A, B),
-        ({("2-LR", A): (0.5, 0.9, 0.9), ("2-LR", B): (0.5, 0.9, 0.9)}, A, None),
+        ({("N-LR", None): (0.961, 0.5, 0.1)}, A, A),
+        ({("N-LR", None): (0.961, 0.5, 0.1), ("1-LR", B): (0.951, 0.6, 0.9)}, B, A),
+        ({("N-LR", None): (0.1, 0.5, 0.1)}, A, B),
+        ({("2-LR", A): (0.5, 0.9, 0.9), ("2-LR", B): (0.51, 0.8, 0.6)}, A, B),
+        ({("N-LR", None): (0.95, 0.85, 0.1)}, A, A),
+        ({("N-LR", None): (0.95, 0.5, 0.4)}, A, B),
+        ({("N-LR", None): (0.95, 0.9, 0.7)}, None, None),
+        ({("N-LR", None): (0.95, 0.89, 0.3)}, A, None),
         ({("1-LR", A): (None, None, None)}, B, B),
         ({("2-LR", B): (None, None, None)}, A, A),
     ],
     ids=[
         *("the base", "1-LR has a lower ratio", "1-LR loses more than a point", "1-LR loses a point"),
         *("2-LR loses more than a point", "2-LR loses a point", "2-LR has a higher mean", "2-LR has a lower mean"),
-        *("a third setting", "a third setting that loses", "what does not count is higher", "all lose to N-LR"),
-        *("N-LR has the highest ratio", "2-LR has none left", "1-LR diverged", "2-LR diverged"),
+        *("a third setting", "a third setting that loses", "what does not count is higher", "all lose as much"),
+        *("all lose, B least", "all gain", "2-LR loses, B less", "N-LR is between A and B at the last place"),
+        *("N-LR is between A and B at the other place", "N-LR has the lowest rank", "N-LR at the other place only"),
+        *("1-LR diverged", "2-LR diverged"),
     ],
 )
 def test_the_rule_picks_what_it_says(search, changed, one, two):
-    assert training.chosen(search(changed)) == {"1-LR": one, "2-LR": two}
+    picked = training.chosen(search(changed))
+    assert {variant: best and best.setting for variant, best in picked.items()} == {"1-LR": one, "2-LR": two}
+    accuracy = {key: values[0] for key, values in (BASE | changed).items()}
+    for variant, best in picked.items():
+        if best:
+            lost = accuracy["N-LR", None] - accuracy[variant, best.setting]
+            assert best.lost == pytest.approx(lost)
 
 
 def test_the_judged_rows_stand_in_their_order_with_a_column_for_each_metric_and_place(search):
@@ -278,7 +300,7 @@ def test_the_table_of_the_search_marks_what_the_rule_picks_of_each_variant(searc
         "layer3, variance ratio": "0.8000",
         "rule": "",
     }
-    assert set(own_tables.search(search({("N-LR", None): (0.97, 0.5, 0.4)})).rule) == {""}
+    assert set(own_tables.search(search({("N-LR", None): (0.95, 0.9, 0.7)})).rule) == {""}
 
 
 def test_a_candidate_that_diverged_adds_no_column_to_the_table(search):
@@ -294,7 +316,7 @@ def test_the_sentences_about_the_search_name_the_pick_of_each_variant_and_what_t
             f"the preset trains with λ1 = {lr.lambda_c:g}, λ2 = {lr.lambda_n:g}, step {lr.step_size:g}, start leading"
         )
 
-    nothing = search({("N-LR", None): (0.97, 0.5, 0.4)}, preset="small")
+    nothing = search({("N-LR", None): (0.97, 0.89, 0.3)}, preset="small")
     lines = prose.search({"quick": search(), "small": nothing})
     one, two = (presets.spec("quick", variant, 0).lr for variant in models.REGULARIZED)
     assert lines[:2] == [
@@ -302,8 +324,9 @@ def test_the_sentences_about_the_search_name_the_pick_of_each_variant_and_what_t
         f"`quick`, 2-LR: the rule picks λ1 = 3, λ2 = 0.03, step 0.1, start leading; {told(two)}.",
     ]
     assert [line[: line.index(";")] for line in lines[2:]] == [
-        "`small`, 1-LR: no setting passes the rule",
-        "`small`, 2-LR: no setting passes the rule",
+        "`small`, 1-LR: whatever lowers the rank loses more than 1 point of accuracy, least with λ1 = 1, λ2 = 0.1, "
+        "step 0.1, start leading, which loses 2.0",
+        "`small`, 2-LR: no setting lowers the rank",
     ]
 
 

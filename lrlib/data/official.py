@@ -86,6 +86,6 @@ def _check(source: Source, root: Path) -> tuple[list[str], list[str]]:
 
 def _remedy(name: str) -> str:
     return (
-        "pass download=True, or `lrlib train --download`, where there is a network, set LRLIB_DATA to a folder that "
-        f"has it, or put the official files there, unpacked, from {SOURCES[name].home}"
+        "pass download=True, or --download to `lrlib train` or `lrlib reproduce`, where there is a network, set "
+        f"LRLIB_DATA to a folder that has it, or put the official files there, unpacked, from {SOURCES[name].home}"
     )

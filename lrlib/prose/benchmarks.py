@@ -45,7 +45,8 @@ def _projections(m: int, rows: pd.DataFrame) -> str:
     accurate = table[table.error <= 1.05 * best]
     name = accurate.seconds.idxmin()
     others = ", ".join(
-        f"{other} {table.seconds['eigh'] / table.seconds[other]:.0f} times at {table.error[other] / best:.2f} of it"
+        f"{other} is {table.seconds['eigh'] / table.seconds[other]:.1f} times as fast, with "
+        f"{table.error[other] / best:.2f} times that error"
         for other in ("nystrom", "ensemble")
     )
     return (

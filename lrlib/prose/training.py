@@ -31,8 +31,7 @@ def search(records: Mapping[str, Record]) -> list[str]:
         for variant, best in training.chosen(record).items():
             lr = presets.spec(preset, variant, 0).lr
             ours = "" if lr is None else _setting(lr.lambda_c, lr.lambda_n, lr.step_size, lr.start)
-            rule = "no setting passes the rule" if best is None else f"the rule picks {_setting(*best)}"
-            lines.append(f"`{preset}`, {variant}: {rule}; the preset trains with {ours}.")
+            lines.append(f"`{preset}`, {variant}: {_pick(best)}; the preset trains with {ours}.")
     return lines
 
 
@@ -77,6 +76,17 @@ def parity(records: Mapping[str, Record]) -> list[str]:
 
 def _having(records: Mapping[str, Record], artefact: str) -> list[tuple[str, Record]]:
     return [(name, one) for name, one in records.items() if any(row["artefact"] == artefact for row in one.rows)]
+
+
+def _pick(best: training.Choice | None) -> str:
+    if best is None:
+        return "no setting lowers the rank"
+    if best.lost <= training.TOLERATED:
+        return f"the rule picks {_setting(*best.setting)}"
+    return (
+        f"whatever lowers the rank loses more than {100 * training.TOLERATED:g} point of accuracy, least with "
+        f"{_setting(*best.setting)}, which loses {100 * best.lost:.1f}"
+    )
 
 
 def _setting(lambda_c: float, lambda_n: float, step_size: float, start: str) -> str:

@@ -60,8 +60,15 @@ def standing(page: str, parameters: Parameters, destination: str | None = None) 
         page: One of :data:`STANDING`.
         parameters: Whether to measure, and with what.
         destination: As for :func:`keep`.
+
+    Raises:
+        ValueError: If nothing is to be measured, but with parameters of one's own.
     """
     found: dict[str, Record] = {}
+    if not parameters.content()["measure"] and not parameters.at_defaults():
+        raise ValueError(
+            f"expected measure to be true with parameters other than those of {parameters.preset}'s record"
+        )
     if parameters.content()["measure"]:
         found[parameters.preset] = get(page).measure(parameters)
         keep(found[parameters.preset], parameters, destination)

@@ -10,7 +10,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from lrlib import attacks, linalg, metrics, models, presets
+from lrlib import attacks, linalg, metrics, models
 from lrlib.data import Dataset
 from lrlib.results import Record
 from lrlib.sections.measuring import Bench, NetworkParameters, keys, widths
@@ -65,14 +65,13 @@ class Parameters(NetworkParameters):
 def controls(parameters: Parameters, seed: int) -> dict[str, Spec]:
     """The trainings of a seed by what they are called on the page."""
     plain, one = parameters.spec("N-LR", seed), parameters.spec("1-LR", seed)
-    lr = presets.get(parameters.preset).lr
     named = {
         "N-LR": plain,
         "1-LR": one,
         "2-LR": parameters.spec("2-LR", seed),
         "Bottle-1LR": parameters.spec("Bottle-1LR", seed),
-        "norm loss only": _with(one, lambda_c=0.0, lambda_n=lr.lambda_n),
-        "projection loss only": _with(one, lambda_c=lr.lambda_c, lambda_n=0.0),
+        "norm loss only": _with(one, lambda_c=0.0),
+        "projection loss only": _with(one, lambda_n=0.0),
     }
     return named | {f"1-LR, rank {rank}": _with(one, ranks=(rank,)) for rank in parameters.rank}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 
-from lrlib import data, linalg, metrics, models, presets, zoo
+from lrlib import data, engine, linalg, metrics, models, presets, zoo
 from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys
 from lrlib.sections.parameters import SeededParameters as Base
@@ -94,7 +95,7 @@ def candidates(preset: str, variant: str) -> list[Regularizer]:
         weights = [
             *product((0.03, 0.1, 1.0, 5.0), (0.03,)),
             *product((0.1, 1.0), (0.003,)),
-            *product((0.1, 0.3), (0.0003,)),
+            *product((0.01, 0.03, 0.1, 0.3), (0.0003,)),
         ]
     return [*(replace(own, lambda_c=c, lambda_n=n) for c, n in weights), *others]
 
@@ -142,8 +143,14 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
     Returns:
         The record, with rows of the artefacts ``search``, ``stability`` and ``parity``.
+
+    Raises:
+        ValueError: If bf16 is to be compared where there is none.
     """
     network = presets.get(parameters.preset).network
+    device = str(zoo.pick_device(device))
+    if "parity" in parameters.parts and not engine.has_bf16(torch.device(device)):
+        raise ValueError(f"expected a processor with bf16 for the part parity, got {device} without")
     bench = Bench("training", parameters, device=device, dataset=network.dataset, progress=progress)
     for trial in trials(parameters):
         about = {**keys(trial.spec), **trial.about, "epochs": trial.spec.epochs}
@@ -189,18 +196,29 @@ def judged(record: Record) -> pd.DataFrame:
     return table.loc[list(dict.fromkeys(frame[["variant", *SETTINGS]].itertuples(index=False, name=None)))]
 
 
-def chosen(record: Record) -> dict[str, tuple[float, float, float, str] | None]:
+class Choice(NamedTuple):
+    """What the search picks for a variant."""
+
+    setting: tuple[float, float, float, str]  # λ1, λ2, step and start
+    lost: float  # held-out accuracy, against N-LR
+
+
+def chosen(record: Record) -> dict[str, Choice | None]:
     """The setting that the search picks for each variant.
 
-    Of the settings that lose no more than a point of held-out accuracy against N-LR it is the one with the highest
-    variance ratio, centred, averaged over the places of the variant's LR layers; None if all of them lose more.
+    A setting counts if it lowers the rank: its variance ratio, centred, is above N-LR's at every place of the variant's
+    LR layers. Of those that lose no more than a point of held-out accuracy against N-LR it is the one with the highest
+    ratio, averaged over the places; if all lose more, the most accurate one; None if none counts.
     """
-    table = judged(record)
-    accuracy, arch = table["accuracy"], record.frame("search").arch.iloc[0]
-    least = accuracy[accuracy.index.get_level_values("variant") == "N-LR"].iloc[0] - TOLERATED
-    picked: dict[str, tuple[float, float, float, str] | None] = {}
+    table, arch = judged(record), record.frame("search").arch.iloc[0]
+    of = table.index.get_level_values("variant")
+    plain = table[of == "N-LR"].iloc[0]
+    picked: dict[str, Choice | None] = {}
     for variant in models.REGULARIZED:
-        own = table[(table.index.get_level_values("variant") == variant) & (accuracy >= least)]
-        scores = own[[f"centred_variance_ratio {tap}" for tap in models.taps(arch, variant)]].mean(axis=1)
-        picked[variant] = None if own.empty else scores.idxmax()[1:]
+        ratios = [f"centred_variance_ratio {tap}" for tap in models.taps(arch, variant)]
+        own = table[(of == variant) & (table[ratios] > plain[ratios]).all(axis=1)]
+        lost = (plain.accuracy - own.accuracy).round(9)  # counts of images, whose difference may be off by rounding
+        scores = own[ratios].mean(axis=1)[lost <= TOLERATED]
+        best = None if own.empty else lost.idxmin() if scores.empty else scores.idxmax()
+        picked[variant] = None if best is None else Choice(best[1:], lost[best])
     return picked
