@@ -60,7 +60,7 @@ class LowRank(nn.Module):
         smoothing: Multiple of the identity added while a decomposition fails (appendix B.1).
         seed: Seed of the columns that Nyström samples, of the random block, and of a random start.
         start: ``"leading"``, or ``"random"`` for the projector on a random subspace; ``b`` starts likewise.
-        form: ``"dense"``, ``"factored"``, or ``"auto"`` for the one that is cheaper for the first batch's size.
+        form: ``"dense"``, ``"factored"``, or ``"auto"`` for what is cheaper at the size of the batch after a start.
 
     Attributes:
         b: Translation ``(m,)``.
@@ -114,7 +114,7 @@ class LowRank(nn.Module):
         self.matrix: Dense | Factored = Factored(torch.zeros(0, features), torch.zeros(0, 0))
         self.register_buffer("b", torch.zeros(features))
         # Not buffers: on a GPU, each look at one would wait for all that is queued there.
-        self.steps, self.started = 0, False
+        self.steps, self.started, self._settled = 0, False, False
         self._seen: Seen | None = None
 
     @property
@@ -135,7 +135,7 @@ class LowRank(nn.Module):
         self.steps, self.started = state["steps"], state["started"]
         content = {name: value.to(self.b).clone() for name, value in state["matrix"].items()}
         self.matrix = Dense(**content) if "W" in content else Factored(**content)
-        self._seen = None
+        self._settled, self._seen = self.steps > 0, None
 
     def forward(self, a: Tensor) -> Losses:
         r"""The two losses of a batch (eq. 2).
@@ -160,7 +160,7 @@ class LowRank(nn.Module):
             a = a.to(self.b.dtype)
             if self.training and not self.started:
                 self.start_(a.detach())
-            if self.training and self.steps == 0:
+            if self.training and not self._settled:
                 self._settle_form_(len(a))
             projection, seen = self.matrix.loss(a + self.b)
             if self.training:
@@ -182,7 +182,7 @@ class LowRank(nn.Module):
             Q, R = torch.linalg.qr((a - mean).T)  # for wide layers: the decomposition is then as small as the batch
             self.matrix = Factored.projector(torch.linalg.svd(R.T, full_matrices=False)[2][: self.rank] @ Q.T)
         self.b.copy_(-mean)
-        self.started, self._seen = True, None
+        self.started, self._settled, self._seen = True, False, None
         return self
 
     @torch.no_grad()
@@ -193,13 +193,13 @@ class LowRank(nn.Module):
             raise ValueError(f"expected W and b of width {self.features}, got {tuple(W.shape)} and {tuple(b.shape)}")
         self.matrix = Dense(((W + W.T) / 2).to(self.b))
         self.b.copy_(b)
-        self.started, self._seen = True, None
+        self.started, self._settled, self._seen = True, False, None
         return self
 
     def _settle_form_(self, n: int) -> None:
         rows = self.rank + n * min(self.cut_every, self.features)
         dense = rows > self.features if self.form == "auto" else self.form == "dense"
-        self.matrix = Dense(self.matrix.dense()) if dense else Factored.of(self.matrix, rows)
+        self.matrix, self._settled = Dense(self.matrix.dense()) if dense else Factored.of(self.matrix, rows), True
 
     @torch.no_grad()
     def step(self) -> None:

@@ -318,6 +318,15 @@ def largest_tensor(act):
 WIDTH = 1000
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_is_the_one_asked_for_after_a_start_in_mid_training_too(form):
+    lr = train(both(7, 2)[form], [activations(5, 7, seed=2 * k) for k in range(3)])
+    for begin in (lambda: lr.start_(activations(9, 7, seed=9)), lambda: lr.set_(torch.eye(7), torch.zeros(7))):
+        begin()
+        train(lr, [activations(5, 7, seed=10)])
+        assert type(lr.matrix) is FORMS[form]
+
+
 @pytest.mark.parametrize("failures", [0, 2])
 @pytest.mark.parametrize("as_written", [False, True])
 @pytest.mark.parametrize("projection", PROJECTIONS)
