@@ -117,7 +117,8 @@ def _stability(parameters: Parameters) -> Iterator[Trial]:
     if chosen.name == "quick":
         rates, weights, bounds = [0.01, 0.05, 0.2], [0.1, 1.0, 10.0], [True, False]
     for variant, bounded, epoch, rate, weight in product(models.REGULARIZED, bounds, (0, 1), rates, weights):
-        lr = replace(chosen.lr, lambda_c=weight, lambda_n=weight, from_epoch=epoch, bounded=bounded)
+        lr = chosen.lr_of.get(variant, chosen.lr)
+        lr = replace(lr, lambda_c=weight, lambda_n=weight, from_epoch=epoch, bounded=bounded)
         network = replace(presets.shortened(chosen.network, parameters.stability_epochs), seed=parameters.seeds[0])
         spec = replace(network, variant=variant, learning_rate=rate, lr=lr)
         about = {"learning_rate": rate, "weight": weight, "from_epoch": epoch, "bounded": bounded}
