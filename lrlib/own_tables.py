@@ -44,16 +44,16 @@ def by_preset(records: Mapping[str, Record], artefact: str, table: Callable[[Rec
 def search(record: Record) -> pd.DataFrame:
     """Every candidate on held-out training images, those that the rule picks marked."""
     table, picked = training.judged(record), training.chosen(record)
-    cells = {"accuracy": ["diverged" if pd.isna(value) else f"{100 * value:.2f}" for value in table.accuracy]}
+    picks = [(variant, *one.setting) for variant, one in picked.items() if one]
+    cells = {"rule": ["chosen" if key in picks else "" for key in table.index]}  # first, for the table may be cut off
+    cells["accuracy"] = ["diverged" if pd.isna(value) else f"{100 * value:.2f}" for value in table.accuracy]
     for column in table.columns:
         metric, _, tap = column.partition(" ")
         if not tap:
             continue
         name = "centred" if metric.startswith("centred") else "variance ratio"
         cells[f"{tap}, {name}"] = ["" if pd.isna(value) else f"{value:.4f}" for value in table[column]]
-    picks = [(variant, *one.setting) for variant, one in picked.items() if one]
-    cells["rule"] = ["chosen" if key in picks else "" for key in table.index]
-    return pd.DataFrame(cells, index=table.index)
+    return pd.DataFrame(cells, index=table.index).rename_axis(index=["variant", "λ1", "λ2", "step", "start"])
 
 
 def stability(record: Record) -> pd.DataFrame:
