@@ -362,7 +362,9 @@ def test_reproducing_takes_its_budget_pages_and_epochs(lrlib, monkeypatch):
     assert lrlib("reproduce", *arguments)[0] == 0
     ((preset, given),) = asked
     assert preset == "small" and given.pop("say")
-    assert given == {"minutes": 2.5, "only": ("controls",), "epochs": 3, "device": "cpu"}
+    assert given == {"minutes": 2.5, "only": ("controls",), "epochs": 3, "device": "cpu", "download": False}
+    assert lrlib("reproduce", *arguments, "--download")[0] == 0
+    assert asked[1][1]["download"]
 
 
 @pytest.mark.parametrize("page", sections.STANDING)
