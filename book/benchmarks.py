@@ -14,9 +14,9 @@
 # # What it costs
 #
 # The LR layer before the fourth block of the paper's ResNet-18 sees 16,384 activations. As a matrix its W has 268
-# million entries, a gigabyte, and is multiplied with every batch three times; kept by factors it is never formed. These
-# are times and memory, measured in turn within one run, so that the ratios hold where the seconds don't. The page shows
-# the committed records; `make bench` measures anew.
+# million entries, a gigabyte that every batch is multiplied with; kept by factors it is never formed. These are times
+# and memory, measured in turn within one run, so that the ratios hold where the seconds don't. The page shows the
+# committed records; `make bench` measures anew.
 
 # %% tags=["parameters"]
 preset: str = "quick"  # chooses the default of every other parameter

@@ -14,9 +14,10 @@
 # # How the networks were trained
 #
 # The paper leaves open what a reader needs to train its networks: the weights of the two losses, how W and b start, how
-# long their steps are. What this companion takes of these was chosen on held-out training images, never on test images; which
-# settings diverge was measured; and the fast arithmetic that makes a CPU good enough was compared with plain fp32.
-# These measurements take from minutes to hours, so the page shows their committed records unless it is told to measure.
+# long their steps are. What this companion takes of these was chosen on held-out training images, never on test images;
+# which settings diverge was measured; and the fast arithmetic that makes a CPU good enough was compared with plain
+# fp32. These measurements take from minutes to hours, so the page shows their committed records, at the presets that
+# have one, unless it is told to measure.
 
 # %% tags=["parameters"]
 preset: str = "quick"  # chooses the default of every other parameter

@@ -220,7 +220,7 @@ def _execute(page: str, parameters: Parameters, folder: Path | None) -> None:
     notebook = _executed(page) if folder is None else folder / f"{page}.ipynb"
     record = None if folder is None else folder / f"{page}.json"
     _pages().execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
-    where = "".join(f", {file}" for file in (notebook, record) if folder and file and file.exists())
+    where = "" if record is None else "".join(f", {file}" for file in (notebook, record) if file.exists())
     click.echo(f"{page}: executed in {time.perf_counter() - start:.0f} s{where}")
 
 

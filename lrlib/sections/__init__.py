@@ -73,4 +73,4 @@ def standing(page: str, parameters: Parameters, destination: str | None = None) 
         found[parameters.preset] = get(page).measure(parameters)
         keep(found[parameters.preset], parameters, destination)
     kept = results.committed(page)
-    return kept | found if destination or not parameters.at_defaults() else found | kept
+    return kept | found if destination or not parameters.at_defaults() else kept

@@ -81,10 +81,7 @@ def trials(parameters: Parameters) -> Iterator[Trial]:
 
 def candidates(preset: str, variant: str) -> list[Regularizer]:
     """The settings of the LR layer that the search compares: both losses' weights, in 1-LR also the step and start."""
-    own = presets.get(preset).settings(variant)
-    if own is None:
-        raise ValueError(f"expected a variant with LR layers, got {variant!r}")
-    own = replace(own, step_size=0.1, start="leading")
+    own = replace(_settings(preset, variant), step_size=0.1, start="leading")
     others = [replace(own, start="random"), replace(own, step_size=0.5)] if variant == "1-LR" else []
     if preset == "quick":
         weights = list(product((0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 1.0)))
@@ -98,6 +95,13 @@ def candidates(preset: str, variant: str) -> list[Regularizer]:
             *product((0.01, 0.03, 0.1, 0.3), (0.0003,)),
         ]
     return [*(replace(own, lambda_c=c, lambda_n=n) for c, n in weights), *others]
+
+
+def _settings(preset: str, variant: str) -> Regularizer:
+    own = presets.get(preset).settings(variant)
+    if own is None:
+        raise ValueError(f"expected a variant with LR layers, got {variant!r}")
+    return own
 
 
 def _search(parameters: Parameters) -> Iterator[Trial]:
@@ -117,8 +121,8 @@ def _stability(parameters: Parameters) -> Iterator[Trial]:
     if chosen.name == "quick":
         rates, weights, bounds = [0.01, 0.05, 0.2], [0.1, 1.0, 10.0], [True, False]
     for variant, bounded, epoch, rate, weight in product(models.REGULARIZED, bounds, (0, 1), rates, weights):
-        lr = chosen.lr_of.get(variant, chosen.lr)
-        lr = replace(lr, lambda_c=weight, lambda_n=weight, from_epoch=epoch, bounded=bounded)
+        own = _settings(chosen.name, variant)
+        lr = replace(own, lambda_c=weight, lambda_n=weight, from_epoch=epoch, bounded=bounded)
         network = replace(presets.shortened(chosen.network, parameters.stability_epochs), seed=parameters.seeds[0])
         spec = replace(network, variant=variant, learning_rate=rate, lr=lr)
         about = {"learning_rate": rate, "weight": weight, "from_epoch": epoch, "bounded": bounded}
