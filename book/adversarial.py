@@ -95,6 +95,9 @@ plots.attacked(measured);
 # %%
 records = tables.beside_this_run(measured)
 where = {"dataset": "cifar10", "arch": "resnet18"}
+Markdown(prose.units(records))
+
+# %%
 tables.beside_paper("table1", records, metric="adversarial_accuracy", rows=["setting", "eps", "steps"], **where)
 
 # %% [markdown]

@@ -35,6 +35,19 @@ def frame(row, record_of):
     return make
 
 
+def test_the_unit_of_each_records_radii_is_said(row, record_of):
+    records = {
+        "small record": record_of([row("table1", "rho", 0.1)]),
+        "this run": record_of([row("table1", "rho", 0.1)]),
+    }
+    for record, unit in zip(records.values(), ("normalized", "pixel"), strict=True):
+        record.runs[0]["parameters"]["unit"] = unit
+    assert adversarial.units(records) == (
+        "The unit of the radii: small record, pixels divided by the dataset's standard deviation; "
+        "this run, pixels in [0, 1]; the paper does not state its own."
+    )
+
+
 def test_a_mean_has_its_interval_and_number_of_seeds(frame):
     # Half of Student's interval of two values is tan(0.475 pi) times half their distance.
     assert spread(frame({"N-LR": [0.50, 0.52]}), "N-LR") == "51.0 % (±12.7, 2 seeds)"

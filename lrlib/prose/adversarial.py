@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from lrlib import paper
@@ -24,6 +26,17 @@ def claim() -> str:
         f"a perturbation of ρ = {rho['2-LR']} (2-LR) and {rho['1-LR']} (1-LR) against {rho['N-LR']} (N-LR) to fool "
         "99 % of the images (table 3)."
     )
+
+
+def units(records: Mapping[str, Record]) -> str:
+    """In which unit the radii of each record are, for one table shows all of them."""
+    meant = {"pixel": "pixels in [0, 1]", "normalized": "pixels divided by the dataset's standard deviation"}
+    found = {
+        heading: " and ".join(dict.fromkeys(meant[run["parameters"]["unit"]] for run in record.runs))
+        for heading, record in records.items()
+    }
+    said = "; ".join(f"{heading}, {unit}" for heading, unit in found.items())
+    return f"The unit of the radii: {said}; the paper does not state its own."
 
 
 def findings(record: Record) -> list[str]:
