@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lrlib.attacks import deepfool, fgsm, iterative_least_likely, pgd
+from lrlib.attacks import deepfool, fgsm, iterative_least_likely, pgd, representation, smallest_fgsm, targeted
 
 ATTACKS = {
     "fgsm": lambda model, x, y: fgsm(model, x, y, eps=0.1),
@@ -14,7 +14,15 @@ ATTACKS = {
         model, x, y, eps=0.1, step_size=0.05, steps=3, generator=torch.Generator().manual_seed(0)
     ),
     "iterative_least_likely": lambda model, x, y: iterative_least_likely(model, x, y, eps=0.1, step_size=0.05, steps=3),
+    "until_fooled": lambda model, x, y: pgd(
+        model, x, y, eps=0.1, step_size=0.05, steps=3, restarts=2, until_fooled=True, generator=torch.Generator()
+    ),
     "deepfool": lambda model, x, y: deepfool(model, x, steps=3),
+    "smallest_fgsm": lambda model, x, y: smallest_fgsm(model, x, y, eps=0.1, tries=3),
+    "targeted": lambda model, x, y: targeted(model, x, y, steps=3),
+    "representation": lambda model, x, y: representation(
+        model, x, x.flip(0), eps=0.1, step_size=0.05, steps=3, generator=torch.Generator()
+    ),
 }
 every_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 

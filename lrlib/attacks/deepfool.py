@@ -11,7 +11,14 @@ _FLOOR = 1e-4
 
 
 def deepfool(
-    model: Model, x: Tensor, *, steps: int = 50, overshoot: float = 0.02, classes: int = 10, clip: bool = True
+    model: Model,
+    x: Tensor,
+    *,
+    steps: int = 50,
+    overshoot: float = 0.02,
+    classes: int = 10,
+    clip: bool = True,
+    victim: Model | None = None,
 ) -> Tensor:
     """Looks for the smallest perturbation in the Euclidean norm that changes the prediction.
 
@@ -30,6 +37,8 @@ def deepfool(
         classes: Number of candidates with the clean prediction among them, at least 2; at most the number of logits
             are used.
         clip: Keep every iterate in [0, 1]. Without it this is the authors' algorithm.
+        victim: Whose change of prediction ends the search, the attacked model's if left out. With another one this is
+            the black-box attack of Sanyal et al., appendix D.5.
 
     Returns:
         Attacked images, of the shape and dtype of ``x``.
@@ -48,10 +57,11 @@ def deepfool(
     check_count("classes", classes, least=2)
     if not 0 <= overshoot < float("inf"):
         raise ValueError(f"expected overshoot to be finite and at least 0, got {overshoot}")
-    with undisturbed(model):
+    victim = model if victim is None else victim
+    with undisturbed(model), undisturbed(victim):
         x = x.detach().clone()
         x_adv, total = x.clone(), torch.zeros_like(x)
-        ranked = _ranked_classes(model, x)[:, :classes]
+        ranked, clean = _ranked_classes(model, x)[:, :classes], _ranked_classes(victim, x)[:, 0]
         active = torch.arange(len(x), device=x.device)
         for _ in range(steps):
             if len(active) == 0:
@@ -59,7 +69,7 @@ def deepfool(
             total[active] += _step_to_nearest_hyperplane(model, x_adv[active], ranked[active])
             moved = x[active] + (1 + overshoot) * total[active]
             x_adv[active] = moved.clamp(0, 1) if clip else moved
-            active = active[_ranked_classes(model, x_adv[active])[:, 0] == ranked[active, 0]]
+            active = active[_ranked_classes(victim, x_adv[active])[:, 0] == clean[active]]
     return x_adv
 
 
