@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from tqdm import tqdm
 
-from lrlib import metrics, models
+from lrlib import baselines, metrics, models
 from lrlib.attachment import Attachment, attach
 from lrlib.data import Dataset, as_float, crop_and_flip
 from lrlib.lowrank import LowRank
@@ -45,6 +45,12 @@ class Training:
         self.spec, self.dataset, self.model, self.device = spec, dataset, model, device
         self.x, self.y = dataset.x_train.to(device), dataset.y_train.to(device)
         self.batches = batches(spec, dataset)
+        if spec.baseline is not None:
+            baselines.prepare(
+                *(model, spec.variant, as_float(self.x[: spec.batch_size]), self.y[: spec.batch_size]),
+                sparsity=spec.baseline.sparsity,
+                stable_rank=spec.baseline.stable_rank,
+            )
         self.optimizer = _optimizer(spec, model)
         self.schedule = _schedule(spec, self.optimizer, self.batches)
         self.precision = spec.precision if has_bf16(device) else "fp32"
@@ -65,11 +71,14 @@ class Training:
         self.model.train()
         meter = _Meter(bar, self.device)
         generator = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + self.epochs_done)
+        attack = self.spec.attack
         for order in _order(len(self.x), self.batches, generator):
             index = order.to(self.device)
             images, labels = as_float(self.x[index]), self.y[index]
             if self.dataset.augment:
                 images = crop_and_flip(images, generator)
+            if attack is not None:
+                images = baselines.attacked(self.model, self._forward, images, labels, **attack, generator=generator)
             loss, logits = self.step(images, labels)
             meter.add(loss, logits, labels)
         self.summary = meter.means()
@@ -81,8 +90,7 @@ class Training:
 
     def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One step of SGD on images ``(n, c, h, w)`` in [0, 1] and labels ``(n,)``: the loss and the logits."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits = self._forward(images.contiguous(memory_format=torch.channels_last))
+        logits = self._forward(images)
         loss = F.cross_entropy(logits.float(), labels)
         total = loss if self.regularizer is None else loss + self.regularizer.loss()
         self.optimizer.zero_grad(set_to_none=True)
@@ -95,15 +103,18 @@ class Training:
 
     def _forward(self, images: Tensor) -> Tensor:
         """The logits; on a GPU from the compiled network, or from the network itself where compiling fails."""
-        if self._compiled is not None:
-            try:
-                logits: Tensor = self._compiled(images)
-                return logits
-            except Exception as error:  # whatever a compiler raises, training goes on
-                warnings.warn(f"training without torch.compile, which failed: {error}", RuntimeWarning, stacklevel=2)
-                self._compiled = None
-        uncompiled: Tensor = self.model(images)
-        return uncompiled
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            if self._compiled is not None:
+                try:
+                    logits: Tensor = self._compiled(images)
+                    return logits
+                except Exception as error:  # whatever a compiler raises, training goes on
+                    failed = f"training without torch.compile, which failed: {error}"
+                    warnings.warn(failed, RuntimeWarning, stacklevel=2)
+                    self._compiled = None
+            uncompiled: Tensor = self.model(images)
+            return uncompiled
 
     def _compile(self) -> None:
         if self.device.type == "cuda":
@@ -111,10 +122,10 @@ class Training:
             self._compiled = torch.compile(self.model)
 
     def finish(self) -> nn.Module:
-        """The network in evaluation mode, without its LR layers."""
+        """The network in evaluation mode, without its LR layers, and with pruned or normalised weights as its own."""
         if self.regularizer is not None:
             self.regularizer.detach()
-        return self.model.eval()
+        return baselines.finish(self.model)
 
     def state(self) -> dict[str, Any]:
         """All that the next epochs depend on, as tensors and plain values."""

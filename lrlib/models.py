@@ -17,12 +17,13 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.vgg import cfgs, make_layers
 
 Arch = Literal["resnet18", "resnet50", "vgg19", "1L", "2L", "LRL"]
-Variant = Literal["N-LR", "1-LR", "2-LR", "Bottle-1LR", "Bottle-2LR"]
+Variant = Literal["N-LR", "1-LR", "2-LR", "Bottle-1LR", "Bottle-2LR", "SNIP", "SRN", "SN", "PGD-trained"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 LINEAR = ("1L", "2L", "LRL")
 REGULARIZED = ("1-LR", "2-LR")
+BASELINES = ("SNIP", "SRN", "SN", "PGD-trained")
 FULL_WIDTH = 64
 _BLOCKS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
     "resnet18": (BasicBlock, [2, 2, 2, 2]),
@@ -83,8 +84,8 @@ def build(
 ) -> nn.Module:
     """A network of the paper.
 
-    N-LR, 1-LR and 2-LR are one network: LR layers are virtual and put on for training, at :func:`target_ranks`.
-    The Bottle variants have their bottlenecks inside.
+    N-LR, 1-LR, 2-LR and :data:`BASELINES` are one network: they differ in how it is trained, the LR layers being
+    virtual. The Bottle variants have their bottlenecks inside.
 
     Args:
         arch: One of :data:`ARCHS`.
@@ -127,7 +128,7 @@ def taps(arch: str, variant: str) -> tuple[str, ...]:
     """
     if variant not in VARIANTS:
         raise ValueError(f"expected a variant among {', '.join(VARIANTS)}, got {variant!r}")
-    needed = {"N": 0, "1": 1, "2": 2}[variant.removeprefix("Bottle-")[0]]
+    needed = {"1": 1, "2": 2}.get(variant.removeprefix("Bottle-")[0], 0)
     found = places(arch)
     if len(found) < needed:
         raise ValueError(f"expected the variant N-LR for {arch}, which has no place for LR layers, got {variant!r}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lrlib import models
-from lrlib.specs import Regularizer, Spec
+from lrlib.specs import Baseline, Regularizer, Spec
 
 # Share of the learning rate for networks with an explicit bottleneck: with all of it Bottle-1LR diverges at `quick`.
 BOTTLE_RATE = 0.2
@@ -21,11 +21,13 @@ class Preset:
         dataset: The dataset of the paper's sections.
         report_dataset: The dataset of the SVD report's classifiers.
         seeds: Training seeds of each variant.
-        network: The plain network N-LR with seed 0; the others differ in variant, seed and LR layers, and those with a
-            bottleneck in the learning rate.
+        network: The plain network N-LR with seed 0; the others differ in variant, seed and settings, those with a
+            bottleneck in the learning rate, and the PGD-trained one in the schedule.
         lr: The LR layers' settings.
-        lr_of: Those of the variants that need others; a setting that suits the features before the FC layer can ruin
-            the wide ones before the fourth block.
+        baseline: Those of table 2's methods and of adversarial training.
+        hardened_epochs: Epochs of the PGD-trained network, whose steps take ``baseline.steps`` more passes each.
+        lr_of: The LR layers' settings of the variants that need others; a setting that suits the features before the FC
+            layer can ruin the wide ones before the fourth block.
         others: Architectures and datasets beside the network's own that ``lrlib reproduce`` measures, in their order.
     """
 
@@ -35,6 +37,8 @@ class Preset:
     seeds: tuple[int, ...]
     network: Spec
     lr: Regularizer
+    baseline: Baseline
+    hardened_epochs: int
     lr_of: Mapping[str, Regularizer] = field(default_factory=dict)
     others: tuple[tuple[str, str], ...] = ()
 
@@ -74,6 +78,8 @@ PRESETS = {
         seeds=(0, 1, 2, 3, 4),
         network=_network("digits", width=16, epochs=20, batch_size=64, learning_rate=0.1),
         lr=Regularizer(lambda_c=3.0, lambda_n=0.03, step_size=0.01, from_epoch=3),
+        baseline=Baseline(eps=48 / 255, step_size=16 / 255, steps=5),
+        hardened_epochs=20,
         lr_of={"2-LR": Regularizer(lambda_c=3.0, lambda_n=0.03, from_epoch=3)},
     ),
     "small": Preset(
@@ -83,6 +89,8 @@ PRESETS = {
         seeds=(0, 1, 2),
         network=_network("cifar10", width=16, epochs=24, batch_size=128, learning_rate=0.2, precision="bf16"),
         lr=Regularizer(lambda_c=5.0, lambda_n=0.03, step_size=0.5, from_epoch=3),
+        baseline=Baseline(eps=8 / 255, step_size=4 / 255, steps=3),
+        hardened_epochs=8,
         lr_of={"2-LR": Regularizer(lambda_c=0.1, lambda_n=0.0003, from_epoch=3)},
     ),
     # Section C: learning rate 0.1, 350 epochs, batch 128, divided by ten at epochs 150 and 250, LR after 50 epochs.
@@ -95,6 +103,8 @@ PRESETS = {
             "cifar10", width=64, epochs=350, batch_size=128, learning_rate=0.1, milestones=(150, 250), precision="bf16"
         ),
         lr=Regularizer(lambda_c=5.0, lambda_n=0.03, step_size=0.5, from_epoch=50),
+        baseline=Baseline(eps=8 / 255, step_size=2 / 255, steps=7),
+        hardened_epochs=30,
         lr_of={"2-LR": Regularizer(lambda_c=0.1, lambda_n=0.0003, from_epoch=50)},
         others=(
             ("resnet50", "cifar10"),
@@ -148,9 +158,12 @@ def spec(
     chosen = get(preset)
     network = replace(chosen.network, arch=arch or chosen.network.arch, dataset=dataset or chosen.network.dataset)
     models.taps(network.arch, variant)
-    network = replace(network, variant=variant, seed=seed, lr=chosen.settings(variant))
+    baseline = chosen.baseline if variant in models.BASELINES else None
+    network = replace(network, variant=variant, seed=seed, lr=chosen.settings(variant), baseline=baseline)
     if variant.startswith("Bottle"):
         network = replace(network, learning_rate=BOTTLE_RATE * network.learning_rate)
+    if variant == "PGD-trained":
+        network = shortened(network, chosen.hardened_epochs)
     return network if epochs is None else shortened(network, epochs)
 
 

@@ -66,6 +66,38 @@ class Regularizer:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """How the methods that the paper compares with are set; each takes what concerns it.
+
+    Attributes:
+        sparsity: Share of the weights that SNIP removes; the paper's appendix A has 0.7.
+        stable_rank: SRN's largest stable rank as a share of the smaller side of a weight's matrix; 0.3 is SRN-30.
+        eps: Radius of the attack that PGD-trained learns from, in the maximum norm and units of [0, 1].
+        step_size: Length of a step of that attack in each pixel, in the same units.
+        steps: Its number of steps.
+
+    Raises:
+        ValueError: If one of them is out of range.
+    """
+
+    sparsity: float = 0.7
+    stable_rank: float = 0.3
+    eps: float = 8 / 255
+    step_size: float = 2 / 255
+    steps: int = 7
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity < 1:
+            raise ValueError(f"expected a sparsity from 0 on and below 1, got {self.sparsity}")
+        if not 0 < self.stable_rank <= 1:
+            raise ValueError(f"expected a stable rank above 0 and up to 1 of the smaller side, got {self.stable_rank}")
+        if not (0 < self.eps <= 1 and 0 < self.step_size <= 1):
+            raise ValueError(f"expected eps and step_size above 0 and up to 1, got {self.eps} and {self.step_size}")
+        if self.steps < 1:
+            raise ValueError(f"expected steps >= 1, got {self.steps}")
+
+
+@dataclass(frozen=True)
 class Spec:
     """All that a trained model depends on but the code; two equal specifications name the same model.
 
@@ -85,6 +117,7 @@ class Spec:
         weight_decay: Of the network's weights.
         precision: ``"fp32"``, or ``"bf16"`` for autocast.
         lr: The LR layers' settings; None for a training without.
+        baseline: The settings of ``models.BASELINES``; None for the other variants.
 
     Raises:
         ValueError: If the settings don't fit together.
@@ -105,12 +138,17 @@ class Spec:
     weight_decay: float
     precision: Literal["fp32", "bf16"]
     lr: Regularizer | None
+    baseline: Baseline | None = None
 
     def __post_init__(self) -> None:
         if self.lr is not None and self.variant not in models.REGULARIZED:
             raise ValueError(f"expected no LR settings for the variant {self.variant!r}, got {self.lr}")
         if self.lr is None and self.variant in models.REGULARIZED:
             raise ValueError(f"expected LR settings for the variant {self.variant!r}, got none")
+        if self.baseline is not None and self.variant not in models.BASELINES:
+            raise ValueError(f"expected no baseline's settings for the variant {self.variant!r}, got {self.baseline}")
+        if self.baseline is None and self.variant in models.BASELINES:
+            raise ValueError(f"expected a baseline's settings for the variant {self.variant!r}, got none")
         places = models.taps(self.arch, self.variant)
         if self.lr is not None and len(self.lr.ranks) not in (0, len(places)):
             raise ValueError(f"expected a rank for each of {', '.join(places)}, or none, got ranks={self.lr.ranks}")
@@ -132,14 +170,25 @@ class Spec:
         Raises:
             ValueError: If fields are missing, unknown or don't fit together.
         """
-        layer = content.get("lr") if isinstance(content, Mapping) else None
-        lr = None if layer is None else Regularizer(**_fields(Regularizer, layer))
-        return cls(**_fields(cls, {**content, "lr": lr} if isinstance(content, Mapping) else content))
+        if isinstance(content, Mapping):
+            parts = {"lr": Regularizer, "baseline": Baseline}
+            content = {**content, **{name: _part(kind, content.get(name)) for name, kind in parts.items()}}
+        return cls(**_fields(cls, content))
 
     def content(self) -> dict[str, Any]:
-        """The specification as JSON has it."""
+        """The specification as JSON has it, without the settings of a baseline where there are none.
+
+        Models that were there before the baselines keep their names so.
+        """
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return content
+        return {name: value for name, value in content.items() if name != "baseline" or value is not None}
+
+    @property
+    def attack(self) -> dict[str, Any] | None:
+        """The arguments of the PGD that the network learns from; None for all but PGD-trained."""
+        if self.baseline is None or self.variant != "PGD-trained":
+            return None
+        return {"eps": self.baseline.eps, "step_size": self.baseline.step_size, "steps": self.baseline.steps}
 
     @property
     def name(self) -> str:
@@ -147,6 +196,11 @@ class Spec:
         digest = hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()[:12]
         dataset = self.dataset.replace(":", "-").replace("/", "-")
         return f"{dataset}_{self.arch}-{self.width}_{self.variant}_s{self.seed}_{digest}"
+
+
+def _part(kind: type, content: Any) -> Any:
+    """An object of a dataclass from its JSON, None from none."""
+    return None if content is None else kind(**_fields(kind, content))
 
 
 def _fields(kind: type, content: Any) -> dict[str, Any]:

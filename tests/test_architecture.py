@@ -20,7 +20,7 @@ LAYERS = (
     {"factored"},
     {"lowrank"},
     {"attachment", "models", "attacks", "metrics", "data"},
-    {"specs"},
+    {"specs", "baselines"},
     {"presets", "engine"},
     {"train"},
     {"zoo", "results"},
@@ -85,6 +85,12 @@ def test_attacks_and_metrics_know_tensors_and_callables_alone():
         if room(path) in ("attacks", "metrics", "linalg", "factors", "svd"):
             assert rooms_imported(path) <= {room(path), "linalg"}
             assert not packages(path) & {"os", "pathlib", "io", "json", "pandas", "tempfile", "shutil"}
+
+
+def test_baselines_know_tensors_and_modules_alone():
+    for path in SOURCES:
+        if room(path) == "baselines":
+            assert rooms_imported(path) <= {"baselines", "attacks"} and not packages(path) & {"os", "pathlib"}
 
 
 def test_networks_and_layers_know_no_dataset_and_no_file():

@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from lrlib import models
+from lrlib import models, paper
 from lrlib.metrics import features
 
 PAPER = ["resnet18", "resnet50", "vgg19"]
@@ -173,8 +173,8 @@ def test_building_draws_the_same_weights_for_the_same_seed_and_others_for_anothe
 
 
 @pytest.mark.parametrize("arch", PAPER)
-@pytest.mark.parametrize("variant", ["1-LR", "2-LR"])
-def test_lr_variants_are_the_plain_network(arch, variant):
+@pytest.mark.parametrize("variant", ["1-LR", "2-LR", *models.BASELINES])
+def test_lr_variants_and_baselines_are_the_plain_network(arch, variant):
     plain, regularized = built(arch, width=2), built(arch, width=2, variant=variant)
     assert str(plain) == str(regularized)
     for (name, value), (other, expected) in zip(
@@ -214,7 +214,7 @@ def test_taps_are_modules_of_the_network_the_last_one_first(arch):
     names = [name for name, _ in built(arch, width=1).named_modules()]
     last, earlier = models.places(arch)
     assert names.index(earlier) < names.index(last)
-    assert models.taps(arch, "N-LR") == ()
+    assert all(models.taps(arch, variant) == () for variant in ("N-LR", *models.BASELINES))
     assert models.taps(arch, "1-LR") == models.taps(arch, "Bottle-1LR") == (last,)
     assert models.taps(arch, "2-LR") == models.taps(arch, "Bottle-2LR") == (last, earlier)
 
@@ -225,6 +225,13 @@ def test_measuring_widths_leaves_a_network_as_it_was():
     models.widths(model, ["layer3", "avgpool"], channels=3, size=32)
     assert model.training and not any(module._forward_hooks for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_baselines_are_table_2s_and_adversarial_training_and_need_no_place_for_a_layer():
+    """Table 2 of the paper beside N-LR and 1-LR."""
+    table2 = {row.variant for row in paper.table("table2").itertuples()}
+    assert {*models.BASELINES} == table2 - {"N-LR", "1-LR"} | {"PGD-trained"}
+    assert all(models.taps("1L", variant) == () for variant in models.BASELINES)
 
 
 # the report's classifiers
@@ -249,7 +256,7 @@ def test_the_reports_classifiers_are_linear_layers_on_raw_pixels(arch, layers):
     "options, message",
     [
         ({"arch": "alexnet"}, "arch among resnet18, resnet50, vgg19, 1L, 2L, LRL, got 'alexnet'"),
-        ({"variant": "3-LR"}, "variant among N-LR, 1-LR, 2-LR, Bottle-1LR, Bottle-2LR, got '3-LR'"),
+        ({"variant": "3-LR"}, "variant among N-LR, 1-LR, 2-LR, Bottle-1LR, .*, PGD-trained, got '3-LR'"),
         ({"arch": "1L", "variant": "2-LR"}, "variant N-LR for 1L, which has no place for LR layers, got '2-LR'"),
         ({"arch": "vgg19", "size": 8}, "at least 32x32 pixels for vgg19's five poolings, got size=8"),
         ({"width": 0}, "width of at least 1 channel, got width=0"),

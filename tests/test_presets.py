@@ -19,13 +19,23 @@ PAPER = presets.get("paper")
 
 @pytest.mark.parametrize("preset", list(presets.PRESETS))
 @pytest.mark.parametrize("variant", models.VARIANTS)
-def test_a_presets_networks_differ_in_variant_seed_settings_of_the_layers_and_rate_alone(preset, variant):
+def test_a_presets_networks_differ_in_variant_seed_settings_rate_and_length_alone(preset, variant):
     chosen = presets.get(preset)
     spec = presets.spec(preset, variant, 7)
     assert spec.lr == chosen.settings(variant) and (spec.lr is not None) == (variant in ("1-LR", "2-LR"))
+    assert spec.baseline == (chosen.baseline if variant in ("SNIP", "SRN", "SN", "PGD-trained") else None)
     rate = chosen.network.learning_rate
     assert spec.learning_rate == (presets.BOTTLE_RATE * rate if variant.startswith("Bottle") else rate)
-    assert replace(spec, variant="N-LR", seed=chosen.network.seed, lr=None, learning_rate=rate) == chosen.network
+    whole = presets.shortened(chosen.network, chosen.hardened_epochs) if variant == "PGD-trained" else chosen.network
+    assert replace(spec, variant="N-LR", seed=0, lr=None, baseline=None, learning_rate=rate) == whole
+
+
+def test_adversarial_training_is_shortened_with_its_milestones():
+    """The paper's schedule of 350 epochs with steps down at 150 and 250, in 30 epochs and then in 7."""
+    hardened = presets.spec("paper", "PGD-trained", 0)
+    assert (hardened.epochs, hardened.milestones) == (30, (13, 21))
+    assert presets.spec("paper", "PGD-trained", 0, epochs=7).milestones == (3, 5)
+    assert presets.spec("paper", "PGD-trained", 0, epochs=100) == hardened
 
 
 def test_a_variant_has_its_own_settings_of_the_layers_where_the_preset_has_such():
@@ -143,6 +153,21 @@ def test_an_untrained_network_cannot_be_shortened():
 
 # Specifications that are read back
 
+# As the committed records of `quick` name them, which are older than the baselines.
+NAMES = {
+    "N-LR": "digits_resnet18-16_N-LR_s0_7fe6b5d4086e",
+    "1-LR": "digits_resnet18-16_1-LR_s0_0e77469f62db",
+    "2-LR": "digits_resnet18-16_2-LR_s0_2a113b3f34de",
+}
+
+
+@pytest.mark.parametrize("variant", NAMES)
+def test_a_specification_without_a_baseline_keeps_the_content_and_name_it_had_before_there_were_any(variant):
+    spec = presets.spec("quick", variant, 0)
+    assert "baseline" not in spec.content() and spec.name == NAMES[variant]
+    assert Spec.of(spec.content() | {"baseline": None}).name == spec.name
+
+
 ALL = [
     QUICK.network,
     presets.spec("paper", "2-LR", 3, arch="vgg19", dataset="svhn"),
@@ -150,6 +175,8 @@ ALL = [
     replace(presets.spec("quick", "1-LR", 0), size=32, lr=replace(QUICK.lr, ranks=(3,), start="random")),
     replace(presets.spec("quick", "2-LR", 0), milestones=(1, 2), lr=replace(QUICK.lr, ranks=(3, 4), bounded=False)),
     replace(QUICK.network, dataset="folder:/a/b"),
+    presets.spec("quick", "SNIP", 0),
+    presets.spec("paper", "PGD-trained", 1, arch="resnet50"),
 ]
 
 
@@ -166,6 +193,13 @@ def test_a_number_without_a_decimal_point_names_the_same_model(field):
     spec = replace(QUICK.network, **{field: 1.0})
     read = Spec.of(json.loads(json.dumps(spec.content()).replace("1.0", "1")))
     assert read == spec and read.name == spec.name
+
+
+def test_a_setting_of_a_baseline_that_is_not_given_has_its_default():
+    spec = presets.spec("quick", "PGD-trained", 0)
+    content = spec.content()
+    del content["baseline"]["steps"]
+    assert Spec.of(content) == replace(spec, baseline=replace(spec.baseline, steps=7))
 
 
 @pytest.mark.parametrize("left", ["ranks", "start", "bounded", "members"])
@@ -190,6 +224,11 @@ CONTENT = presets.spec("quick", "1-LR", 0).content()
         (CONTENT | {"lr": {"lambda_c": 1.0, "lambda_n": 1.0}}, "'from_epoch'"),
         (CONTENT | {"lr": None}, "expected LR settings for the variant '1-LR', got none"),
         (CONTENT | {"arch": "resnet"}, "expected an arch among"),
+        (CONTENT | {"baseline": {}}, "expected no baseline's settings for the variant '1-LR'"),
+        (CONTENT | {"lr": None, "variant": "SN"}, "expected a baseline's settings for the variant 'SN', got none"),
+        (CONTENT | {"lr": None, "variant": "SN", "baseline": {"colour": "red"}}, "'colour'"),
+        (CONTENT | {"lr": None, "variant": "SN", "baseline": {"steps": 1.5}}, "expected steps to be int, got 1.5"),
+        (CONTENT | {"lr": None, "variant": "SN", "baseline": {"sparsity": 2}}, "expected a sparsity"),
         (CONTENT | {"lr": CONTENT["lr"] | {"start": "middle"}}, "start"),
         (CONTENT | {"lr": CONTENT["lr"] | {"ranks": [1, 2]}}, "expected a rank for each of avgpool"),
         (asdict(presets.spec("quick", "1-LR", 0)) | {"epochs": "many"}, "epochs"),

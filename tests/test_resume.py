@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrlib import data, engine, train, zoo
+from lrlib import data, engine, models, train, zoo
 from lrlib.presets import spec as preset_spec
-from lrlib.specs import Regularizer
+from lrlib.specs import Baseline, Regularizer
 
 BASE = replace(preset_spec("quick", "N-LR", 0), width=4, epochs=4, batch_size=128)
 LR = Regularizer(lambda_c=1.0, lambda_n=0.1, from_epoch=1, cut_every=3)
@@ -26,6 +26,11 @@ SPECS = {
     "adam": replace(BASE, arch="LRL", optimizer="adam", learning_rate=0.01, milestones=()),
     # dropout draws from the global random state, which has to be part of the checkpoint
     "dropout": replace(BASE, arch="vgg19", size=32, width=2, epochs=3),
+    # masks, the power method's vectors and the attack's starts are part of the checkpoint or drawn again
+    **{
+        variant: replace(BASE, width=2, epochs=3, variant=variant, baseline=Baseline(eps=0.1, step_size=0.1, steps=2))
+        for variant in models.BASELINES
+    },
 }
 
 
