@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from lrlib.results import Record, over_seeds
+from lrlib.sections import calibration as section
 from lrlib.sections import training
+from lrlib.sections import verdicts as judged
+from lrlib.sections.audit import WORST
 
 
 def controls(record: Record) -> pd.DataFrame:
@@ -72,6 +75,63 @@ def parity(record: Record) -> pd.DataFrame:
     table = 100 * training.accuracies(record)
     table["bf16 less fp32"] = table.bf16 - table.fp32
     return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
+
+
+def calibration(record: Record) -> pd.DataFrame:
+    """The settings that were tried on all images of the fit, by their distance from the paper's row in percent."""
+    fitted = section.residuals(record, "fitted").set_index(section.SETTING).residual
+    tested = section.residuals(record, "tested").set_index(section.SETTING).residual
+    table = pd.DataFrame({"of the fit": fitted, "of other images": tested.reindex(fitted.index)})
+    table = table.map(lambda value: "" if pd.isna(value) else f"{100 * value:.1f}")
+    return table.rename_axis(index=["unit", "step", "random start", "until fooled", "clipped"])
+
+
+def precision(record: Record) -> pd.DataFrame:
+    """Accuracy in percent after the same attack with gradients in fp32 and in bf16."""
+    table = 100 * record.frame("precision").pivot(index="variant", columns="precision", values="value")
+    table["fp32 less bf16"] = table.fp32 - table.bf16
+    return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
+
+
+def verdicts(record: Record) -> pd.DataFrame:
+    """The audit's verdict on each network, with its accuracies, gains over N-LR in points, and flags."""
+    table = judged.verdicts(record).set_index("variant")
+    points = {
+        "paper": [f"{100 * value:.1f}" for value in table.paper],
+        "strong": [f"{100 * value:.1f}" for value in table.strong],
+        "gain, paper": [f"{100 * value:+.1f}" for value in table.paper_gain],
+        "gain, strong": [_gain(row) for _, row in table.iterrows()],
+        "p": [f"{value:.2g}" for value in table.p],
+        "no gradient": [f"{100 * value:.1f}" for value in table.zero_gradient],
+        "0 % at, paper": [value or "never" for value in table.ends_paper],
+        "0 % at, strong": [value or "never" for value in table.ends_strong],
+        "masked": ["yes" if value else "" for value in table.masked],
+        "verdict": table.verdict.to_list(),
+    }
+    return pd.DataFrame(points, index=table.index).replace("-", "−", regex=True)
+
+
+def _gain(row: pd.Series) -> str:
+    half = "" if pd.isna(row.high) else f" ± {100 * (row.high - row.strong_gain):.1f}"
+    return f"{100 * row.strong_gain:+.1f}{half}"
+
+
+def audit(record: Record) -> pd.DataFrame:
+    """Accuracy in percent under every attack of the audit, in their order."""
+    frame = record.frame("audit")
+    frame = frame[frame.metric == "adversarial_accuracy"]
+    most = frame.n.max()
+    names = [
+        f"{attack} (first {n})" if n < most else f"{attack} (survivors)" if on == "survivors" else attack
+        for attack, n, on in zip(frame.attack, frame.n, frame.on, strict=True)
+    ]
+    frame = frame.assign(name=names)
+    mean = over_seeds(frame, ["variant", "group", "name"])
+    mean["cell"] = [f"{100 * value:.1f}" for value in mean.value]
+    table = mean.pivot(index=["group", "name"], columns="variant", values="cell").fillna("")
+    ordered = [name for name in dict.fromkeys(zip(frame.group, frame.name, strict=True)) if name[1] != WORST]
+    table = table.loc[[*ordered, ("strong", WORST)], list(dict.fromkeys(frame.variant))]
+    return table.rename_axis(index=["protocol", "attack"], columns=None)
 
 
 def costs(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:

@@ -36,7 +36,9 @@ class Task:
     def parameters(self) -> SeededParameters:
         """The page's parameters for these rows."""
         kind: type[SeededParameters] = sections.get(self.page).Parameters
-        given = {} if self.epochs is None else {"epochs": self.epochs}
+        given: dict[str, Any] = {} if self.epochs is None else {"epochs": self.epochs}
+        if "measure" in kind.types():
+            given["measure"] = True
         return kind.of(self.preset, seeds=[self.seed], **dict(self.network), **given)
 
     def specs(self) -> list[Spec]:
@@ -70,10 +72,10 @@ def missing(preset: str, only: Sequence[str] = (), epochs: int | None = None) ->
     Raises:
         ValueError: If the preset is unknown, or a page is none that is measured network by network.
     """
-    if unknown := [page for page in only if page not in sections.PAGES]:
-        raise ValueError(f"expected pages among {', '.join(sections.PAGES)}, got {', '.join(unknown)}")
+    if unknown := [page for page in only if page not in sections.REPRODUCED]:
+        raise ValueError(f"expected pages among {', '.join(sections.REPRODUCED)}, got {', '.join(unknown)}")
     tasks = []
-    for page in only or sections.PAGES:
+    for page in only or sections.REPRODUCED:
         kind: type[SeededParameters] = sections.get(page).Parameters
         length = epochs if "epochs" in kind.types() else None
         for place, network in enumerate(kind.networks(preset)):

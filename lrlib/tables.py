@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -34,15 +34,26 @@ def _shortened(record: Record) -> str:
 
 
 def beside_paper(
-    artefact: str, records: Mapping[str, Record], *, metric: str, rows: Sequence[str], **where: str
+    artefact: str,
+    records: Mapping[str, Record],
+    *,
+    metric: str,
+    rows: Sequence[str],
+    ours: str = "",
+    own_metric: str = "",
+    difference: bool = False,
+    **where: str,
 ) -> pd.DataFrame:
     """A table of the paper with our numbers beside its own.
 
     Args:
         artefact: The table, such as ``table1``.
-        records: Our records by heading.
+        records: Our records by heading; those without rows of it are left out if others have some.
         metric: What is compared.
         rows: Key columns that make the rows; the variants make the columns.
+        ours: The artefact of our rows, if it has another name.
+        own_metric: Our metric, if it has another name.
+        difference: Add how much larger our number is than the paper's, in brackets.
         **where: Which part of the paper's table, such as ``dataset="cifar10"``. Ours may be a stand-in for it.
 
     Returns:
@@ -57,10 +68,12 @@ def beside_paper(
         printed = printed[printed[key] == value]
     marked = printed.printed + printed.suspicious.map(lambda reason: " ?" if reason else "")
     columns = {PAPER: printed.assign(cell=marked).set_index(keys).cell}
-    for heading, record in records.items():
-        columns[heading] = _cells(record, artefact, metric, keys)
+    ours, against = ours or artefact, printed.set_index(keys).value if difference else None
+    having = {name: one for name, one in records.items() if any(row["artefact"] == ours for row in one.rows)}
+    for heading, record in (having or records).items():
+        columns[heading] = _cells(record, ours, own_metric or metric, keys, against)
     table = pd.DataFrame(columns).unstack("variant")
-    measured = set().union(*(set(record.frame(artefact).variant) for record in records.values()))
+    measured = set().union(*(set(record.frame(ours).variant) for record in having.values()))
     ours_too = [variant for variant in models.VARIANTS if variant in measured]
     order = [(variant, heading) for variant in ours_too for heading in columns]
     return _in_order(table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)), columns).fillna("")
@@ -76,18 +89,22 @@ def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataF
     return table.reindex(list(seen)).rename_axis(index=table.index.names)
 
 
-def _cells(record: Record, artefact: str, metric: str, keys: Sequence[str]) -> pd.Series:
-    """A record's means over seeds as text, by their keys."""
+def _cells(
+    record: Record, artefact: str, metric: str, keys: Sequence[str], against: pd.Series | None = None
+) -> pd.Series:
+    """A record's means over seeds as text, by their keys, and their distance from other numbers of these keys."""
     frame = record.frame(artefact)
-    ours = results.over_seeds(frame[frame.metric == metric], keys)
-    cells: pd.Series = ours.assign(cell=ours.apply(_cell, axis=1, metric=metric)).set_index(list(keys)).cell
+    ours = results.over_seeds(frame[frame.metric == metric], keys).set_index(list(keys))
+    ours["gap"] = float("nan") if against is None else ours.value - against.reindex(ours.index)
+    cells: pd.Series = ours.apply(_cell, axis=1, metric=metric)
     return cells
 
 
 def _cell(row: pd.Series, metric: str) -> str:
     scale, digits = (100, 1) if "accuracy" in metric else (1, 3)
     half = "" if pd.isna(row.high) else f" ± {scale * (row.high - row.value):.{digits}f}"
-    return f"{scale * row.value:.{digits}f}{half}"
+    gap = "" if pd.isna(row.gap) else f" ({scale * row.gap:+.{digits}f})".replace("-", "−")
+    return f"{scale * row.value:.{digits}f}{half}{gap}"
 
 
 def parameters(given: Parameters) -> pd.DataFrame:
@@ -152,6 +169,11 @@ def _commit(run: Mapping[str, Any]) -> str:
 def sentences(lines: Sequence[str]) -> str:
     """Findings as a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
+
+
+def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[str]]) -> str:
+    """What is found in each record, as Markdown lists under the records' headings."""
+    return "\n\n".join(f"At the preset `{name}`:\n\n{sentences(findings(one))}" for name, one in records.items())
 
 
 def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:

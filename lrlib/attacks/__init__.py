@@ -2,6 +2,7 @@
 
 from lrlib.attacks._ascent import gradient, iterates
 from lrlib.attacks._guard import Model
+from lrlib.attacks.autoattack import autoattack
 from lrlib.attacks.deepfool import deepfool
 from lrlib.attacks.fgsm import fgsm, smallest_fgsm
 from lrlib.attacks.iterative_least_likely import iterative_least_likely
@@ -20,6 +21,7 @@ from lrlib.attacks.targeted import reached, targeted
 __all__ = [
     "Loss",
     "Model",
+    "autoattack",
     "cross_entropy_per_example",
     "deepfool",
     "difference_of_logits_ratio",

@@ -1,20 +1,23 @@
 """The smallest radius at which an attack fools nearly all images."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from torch import Tensor
 
 from lrlib.attacks._checks import check_count
 
+Attacked = TypeVar("Attacked")
+
 
 def smallest_radius(
-    attack: Callable[[float], Tensor],
-    fooled: Callable[[Tensor], Tensor],
+    attack: Callable[[float], Attacked],
+    fooled: Callable[[Attacked], Tensor],
     *,
     resolution: float = 0.001,
     most: int = 256,
     rate: float = 0.99,
-) -> tuple[float, Tensor] | None:
+) -> tuple[float, Attacked] | None:
     """Searches for the smallest radius at which at least ``rate`` of the images are fooled (Sanyal et al., D.3).
 
     Multiples of ``resolution`` are doubled until one is large enough; then the gap to the last one that was too small
@@ -22,14 +25,14 @@ def smallest_radius(
     smallest if a larger radius never fools fewer images.
 
     Args:
-        attack: Maps a radius to attacked images, ``(n, ...)``.
-        fooled: Maps attacked images to true or false for each, ``(n,)``.
+        attack: Maps a radius to attacked images ``(n, ...)``, or to anything that says of each whether it is fooled.
+        fooled: Maps what ``attack`` gives to true or false for each image, ``(n,)``.
         resolution: What the radius is a multiple of, above 0.
         most: The largest multiple, at least 1.
         rate: Share of the images to fool, in (0, 1].
 
     Returns:
-        The radius and the images attacked with it; None if the largest radius is too small.
+        The radius and what ``attack`` gave for it; None if the largest radius is too small.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -46,9 +49,9 @@ def smallest_radius(
     if not 0 < rate <= 1:
         raise ValueError(f"expected rate in (0, 1], got {rate}")
 
-    def tried(multiple: int) -> Tensor | None:
-        x_adv = attack(multiple * resolution)
-        return x_adv if fooled(x_adv).double().mean() >= rate else None
+    def tried(multiple: int) -> Attacked | None:
+        attacked = attack(multiple * resolution)
+        return attacked if fooled(attacked).double().mean() >= rate else None
 
     small, large = 0, 1
     found = tried(large)

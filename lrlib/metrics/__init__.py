@@ -1,7 +1,13 @@
 """What the paper measures: functions of tensors and of any PyTorch model, none of which changes the model."""
 
 from lrlib.linalg import stable_rank, variance_ratio
-from lrlib.metrics.classification import accuracy, correct, predictions
+from lrlib.metrics.classification import (
+    accuracy,
+    correct,
+    cumulative_accuracy,
+    instantaneous_accuracy,
+    predictions,
+)
 from lrlib.metrics.compression import fit_max_margin, max_margin, max_margin_accuracy, max_margin_predictions
 from lrlib.metrics.cushion import layer_cushion
 from lrlib.metrics.noise import random_pixel_noise
@@ -11,10 +17,12 @@ from lrlib.metrics.taps import feature_batches, features, layer_inputs
 __all__ = [
     "accuracy",
     "correct",
+    "cumulative_accuracy",
     "dissimilarity",
     "feature_batches",
     "features",
     "fit_max_margin",
+    "instantaneous_accuracy",
     "layer_cushion",
     "layer_inputs",
     "max_margin",

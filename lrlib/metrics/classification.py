@@ -72,6 +72,46 @@ def accuracy(model: Model, x: Tensor, y: Tensor, *, batch_size: int = 256) -> fl
     return int(correct(model, x, y, batch_size=batch_size).sum()) / len(y)
 
 
+def instantaneous_accuracy(answers: Tensor) -> Tensor:
+    r"""Share of examples whose answer after ``k`` steps of an attack is the one before it (Sanyal et al., D.4).
+
+    Args:
+        answers: Class given to each example after 0, 1, ... steps, ``(n, steps + 1)``, of at least one example.
+
+    Returns:
+        :math:`a_I(k)` for each number of steps, ``(steps + 1,)``, float64.
+
+    Raises:
+        ValueError: If there is no example.
+
+    Example:
+        >>> instantaneous_accuracy(torch.tensor([[0, 1, 0], [2, 2, 1]])).tolist()
+        [1.0, 0.5, 0.5]
+    """
+    return _kept(answers).double().mean(dim=0)
+
+
+def cumulative_accuracy(answers: Tensor) -> Tensor:
+    r"""Share of examples whose answer was at none of the first ``k`` steps another than before them (D.4).
+
+    Arguments and errors are those of :func:`instantaneous_accuracy`, which it never exceeds.
+
+    Returns:
+        :math:`a_C(k)` for each number of steps, ``(steps + 1,)``, float64.
+
+    Example:
+        >>> cumulative_accuracy(torch.tensor([[0, 1, 0], [2, 2, 1]])).tolist()
+        [1.0, 0.5, 0.0]
+    """
+    return _kept(answers).cummin(dim=1).values.double().mean(dim=0)
+
+
+def _kept(answers: Tensor) -> Tensor:
+    if answers.ndim != 2 or 0 in answers.shape:
+        raise ValueError(f"expected answers (n, steps + 1) of at least one example, got {tuple(answers.shape)}")
+    return (answers == answers[:, :1]).int()
+
+
 def _predict(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, int]:
     parts = []
     with evaluating(model):

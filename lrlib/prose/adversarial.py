@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lrlib import paper
-from lrlib.prose.format import compare, percent, spread
+from lrlib.prose.format import compare, percent, spread, unit
 from lrlib.results import Record, over_seeds
+from lrlib.sections.adversarial import other_unit
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import radius
 
@@ -28,41 +29,51 @@ def claim() -> str:
     )
 
 
-def units(records: Mapping[str, Record]) -> str:
-    """In which unit the radii of each record are, for one table shows all of them."""
-    meant = {"pixel": "pixels in [0, 1]", "normalized": "pixels divided by the dataset's standard deviation"}
-    found = {
-        heading: " and ".join(dict.fromkeys(meant[run["parameters"]["unit"]] for run in record.runs))
-        for heading, record in records.items()
-    }
-    said = "; ".join(f"{heading}, {unit}" for heading, unit in found.items())
-    return f"The unit of the radii: {said}; the paper does not state its own."
+def units(records: Mapping[str, Record], *, other: bool = False) -> str:
+    """In which unit the radii of each record are, or its other radii, for one table shows all of them."""
+    said = []
+    for heading, record in records.items():
+        names = dict.fromkeys(run["parameters"]["unit"] for run in record.runs)
+        said.append(f"{heading}, {' and '.join(unit(other_unit(name) if other else name) for name in names)}")
+    return f"The unit of the radii: {'; '.join(said)}; the paper does not state its own."
 
 
 def findings(record: Record) -> list[str]:
     """What the rows say, in sentences."""
     table = record.frame("table1")
     attacked = table[table.metric == "adversarial_accuracy"]
-    largest = max(attacked.eps, key=radius)
-    steps = int(attacked.steps.max())
-    hardest = attacked[(attacked.eps == largest) & (attacked.steps == steps)]
-    white, black = (hardest[hardest.setting == setting] for setting in ("white_box", "black_box"))
-    rho = record.frame("table3")
-    rho, success = rho[rho.metric == "rho"], rho[rho.metric == "success_rate"]
+    white, black = (_hardest(attacked, setting) for setting in ("white_box", "black_box"))
+    steps, largest = int(attacked.steps.max()), white.eps.iloc[0]
     return [
         f"**White box**, PGD with {steps} steps at {largest}: {spread(white, 'N-LR')} of N-LR's answers stay right, "
         f"{spread(white, '1-LR')} of 1-LR's and {spread(white, '2-LR')} of 2-LR's. " + compare(white, "The accuracy"),
+        _in_the_other_unit(record),
         f"**Black box**, the same examples made on N-LR: {spread(black, '1-LR')} for 1-LR and {spread(black, '2-LR')} "
         f"for 2-LR. {_masking(attacked)}",
         *_steps_too_short(record),
-        f"**DeepFool** changes an image by ρ = {_mean(rho, 'N-LR')} of its norm for N-LR, {_mean(rho, '1-LR')} for "
-        f"1-LR and {_mean(rho, '2-LR')} for 2-LR, and fools the network on {percent(success.value.mean())} of images. "
-        + compare(rho, "ρ"),
+        *_others(record),
+        _deepfool(record),
+        _smallest(record),
+        _ladder(record),
+        _path(record),
     ]
 
 
-def _mean(rows: pd.DataFrame, variant: str) -> str:
-    return f"{rows[rows.variant == variant].value.mean():.3f}"
+def _hardest(attacked: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """The rows of the largest radius and number of steps."""
+    rows = attacked[(attacked.setting == setting) & (attacked.steps == attacked.steps.max())]
+    return rows[rows.eps == max(rows.eps, key=radius)]
+
+
+def _in_the_other_unit(record: Record) -> str:
+    rows = record.frame("table1_other_unit")
+    rows = rows[(rows.setting == "white_box") & (rows.steps == rows.steps.max())]
+    rows = rows[rows.eps == min(rows.eps, key=radius)]
+    name = other_unit(record.runs[0]["parameters"]["unit"])
+    return (
+        f"**In {unit(name)}** the same attack at the smallest radius, {rows.eps.iloc[0]}, leaves "
+        f"{spread(rows, 'N-LR')} (N-LR), {spread(rows, '1-LR')} (1-LR) and {spread(rows, '2-LR')} (2-LR)."
+    )
 
 
 def _masking(attacked: pd.DataFrame) -> str:
@@ -84,12 +95,89 @@ def _masking(attacked: pd.DataFrame) -> str:
 def _steps_too_short(record: Record) -> list[str]:
     """What follows when an attack without a random start can't reach the edge of its ball."""
     parameters = record.runs[0]["parameters"]
+    if parameters["random_start"] or parameters["step_size"].startswith("eps"):
+        return []
     steps, reach = min(parameters["steps"]), min(parameters["steps"]) * radius(parameters["step_size"])
     beyond = [eps for eps in parameters["eps"] if radius(eps) > reach]
-    if parameters["random_start"] or len(beyond) < 2:
+    if len(beyond) < 2:
         return []
     return [
         f"**Too few steps**: from the image itself, {steps} steps of {parameters['step_size']} reach no further than "
         f"{steps} x {parameters['step_size']}, so {steps} steps are one and the same attack at {', '.join(beyond)}. In "
         "the paper's table 1 the accuracy at 7 steps falls with the radius, so its step was longer or its start random."
     ]
+
+
+def _others(record: Record) -> list[str]:
+    """Table 2 at its hardest."""
+    if not any(row["artefact"] == "table2" for row in record.rows):
+        return []
+    table = record.frame("table2")
+    rows = _hardest(table[table.metric == "adversarial_accuracy"], "white_box")
+    said = ", ".join(f"{name} {spread(rows, name)}" for name in dict.fromkeys(rows.variant))
+    return [f"**Other methods**, the same attack as under white box: {said}."]
+
+
+def _deepfool(record: Record) -> str:
+    white = _searched(record, "table3", "deepfool")
+    rho, success = white[white.metric == "rho"], white[white.metric == "success_rate"]
+    black = _searched(record, "table3", "deepfool", "black_box")
+    black = black[black.metric == "rho"]
+    return (
+        f"**DeepFool** changes an image by ρ = {_mean(rho, 'N-LR')} of its norm for N-LR, {_mean(rho, '1-LR')} for "
+        f"1-LR and {_mean(rho, '2-LR')} for 2-LR, and fools the network on {percent(success.value.mean())} of images. "
+        + compare(rho, "ρ")
+        + f" With N-LR's gradients, until the LR network is fooled, it takes {_mean(black, '1-LR')} and "
+        f"{_mean(black, '2-LR')}; the paper's LR networks took more with their own gradients than with N-LR's."
+    )
+
+
+def _smallest(record: Record) -> str:
+    """Table 10's radii, and those that were not found."""
+    rows = _searched(record, "table10", "pgd")
+    found, eps = rows[rows.metric == "found"], rows[rows.metric == "eps_min"]
+    parts = []
+    for name in VARIANTS:
+        times, of = int(found[found.variant == name].value.sum()), int((found.variant == name).sum())
+        radii = f"{eps[eps.variant == name].value.mean():.3g}" if times else "not found"
+        parts.append(f"{radii} for {name}" + (f" ({times} of {of} seeds)" if 0 < times < of else ""))
+    return f"**99 % wrong**: the smallest radius at which PGD, stopped once it fools, gets there is {', '.join(parts)}."
+
+
+def _ladder(record: Record) -> str:
+    """The size of a perturbation at which half of the answers are wrong, as the paper compares it."""
+    frame = record.frame("figure4a")
+    mean = over_seeds(frame[frame.attack == "pgd"], ["variant", "eps", "metric"])
+    table = mean.pivot(index=["variant", "eps"], columns="metric", values="value").reset_index()
+    parts = []
+    for name in dict.fromkeys(table.variant[::-1]):
+        own = table[table.variant == name].sort_values("rho")
+        above = own[own.adversarial_accuracy > 0.5]
+        below = own[own.adversarial_accuracy <= 0.5]
+        low = f"{above.rho.max():.2g}" if len(above) else "0"
+        parts.append(f"{name} {low} to {below.rho.min():.2g}" if len(below) else f"{name} more than {low}")
+    return (
+        "**Half of the answers** are wrong at a perturbation of relative size ρ between these two steps of figure 4a: "
+        f"{'; '.join(parts)}. The paper says that LR models need about twice as much as N-LR and Bottle-LR."
+    )
+
+
+def _path(record: Record) -> str:
+    """How far the last step's accuracy is above the cumulative one."""
+    frame = record.frame("figure11b")
+    last = over_seeds(frame[frame.step == frame.step.max()], ["metric"]).set_index("metric").value
+    now, ever = last["instantaneous_accuracy"], last["cumulative_accuracy"]
+    return (
+        f"**On the way**: after {int(frame.step.max())} steps of PGD, {percent(now)} of 1-LR's answers are the ones "
+        f"before the attack, and {percent(ever)} never were others. Images that are fooled and then right again make "
+        "the difference, which the paper found to be large."
+    )
+
+
+def _searched(record: Record, artefact: str, attack: str, setting: str = "white_box") -> pd.DataFrame:
+    frame = record.frame(artefact)
+    return frame[(frame.attack == attack) & (frame.setting == setting)]
+
+
+def _mean(rows: pd.DataFrame, variant: str) -> str:
+    return f"{rows[rows.variant == variant].value.mean():.3f}"

@@ -33,3 +33,12 @@ def compare(rows: pd.DataFrame, what: str, *, ours: tuple[str, ...] = ("1-LR", "
     better = {name: int((value < plain).sum() if below else (value > plain).sum()) for name, value in values.items()}
     counts = " and ".join(f"in {better[name]} of {len(values[name])} seeds for {name}" for name in ours)
     return f"{what} is {'below' if below else 'above'} that of N-LR {counts}."
+
+
+def unit(name: str) -> str:
+    """What a radius is measured in, in words."""
+    return {
+        "pixel": "pixels in [0, 1]",
+        "normalized": "pixels divided by the dataset's standard deviation",
+        "normalized by image": "pixels divided by the mean standard deviation within an image",
+    }[name]

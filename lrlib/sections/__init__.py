@@ -18,7 +18,9 @@ from lrlib.sections.parameters import Parameters
 PAPER = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation")
 PAGES = (*PAPER, "controls")
 # Pages that show their committed records: measuring takes long, or is worth something on a quiet machine only.
-STANDING = ("training", "benchmarks")
+STANDING = ("calibration", "audit", "training", "benchmarks")
+# What is measured network by network, seed by seed; the calibration first, for the attacks of others come from it.
+REPRODUCED = ("calibration", *PAGES, "audit")
 
 
 def get(page: str) -> ModuleType:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
-from lrlib import data, models, presets, train, zoo
+from lrlib import data, models, presets, provenance, train, zoo
 from lrlib.data import Dataset
+from lrlib.journal import Journal
+from lrlib.results import Record
 from lrlib.runs import Run
 from lrlib.sections.parameters import PageParameters, SeededParameters, parameter
 from lrlib.specs import Spec
@@ -78,6 +86,8 @@ class Bench:
         self.progress = progress
         shortened = parameters.shortening() if isinstance(parameters, NetworkParameters) else None
         self.run = Run(page, parameters.preset, parameters.content(), str(self.device), shortened)
+        about = [page, parameters.content(), provenance.sources(f"lrlib.sections.{page}"), str(self.device)]
+        self._journal = Journal(zoo.folder() / "unfinished", about)
         self.dataset: Dataset = data.load(dataset)
         parameters.fit(self.dataset)
         self.x, self.y = self.test_images(parameters.examples if isinstance(parameters, PageParameters) else None)
@@ -98,6 +108,50 @@ class Bench:
 
     def _first(self, n: int | None, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return data.as_float(x[:n].to(self.device)), y[:n].to(self.device)
+
+    def in_batches(
+        self,
+        name: str,
+        networks: Sequence[Trained],
+        x: Tensor,
+        y: Tensor,
+        measure: Callable[[Tensor, Tensor, torch.Generator], dict[str, list[Any]]],
+        *,
+        batch_size: int = 250,
+    ) -> dict[str, NDArray[Any]]:
+        """Measure images batch by batch; after an interruption the batches that were done are not done again.
+
+        Args:
+            name: Names what is measured within the page; also the name on the progress bar.
+            networks: The networks it is measured on.
+            x: Images ``(n, c, h, w)``.
+            y: Their labels ``(n,)``.
+            measure: Maps images, labels and a source of random numbers, the same one for a batch at every run, to
+                values for each image by what they are.
+            batch_size: Images at a time.
+
+        Returns:
+            The values of all images, ``(n,)`` each, by what they are.
+        """
+        key = json.dumps([name, [one.sha256 for one in networks]])
+        seed = int.from_bytes(
+            hashlib.sha256(json.dumps([name, [one.spec.name for one in networks]]).encode()).digest()[:6]
+        )
+        parts = []
+        with tqdm(total=len(x), desc=name, unit="image", leave=False, disable=None if self.progress else True) as bar:
+            for start in range(0, len(x), batch_size):
+                images, labels = x[start : start + batch_size], y[start : start + batch_size]
+                generator = torch.Generator().manual_seed(seed + start)
+                compute = partial(measure, images, labels, generator)
+                parts.append(self._journal.once(f"{key} from {start} of {len(x)}", compute))
+                bar.update(len(images))
+        return {what: np.concatenate([np.asarray(part[what]) for part in parts]) for what in parts[0]}
+
+    def record(self) -> Record:
+        """The finished run as a record of its own."""
+        record = self.run.record()
+        self._journal.close()
+        return record
 
     def generator(self, *key: int) -> torch.Generator:
         """A source of random numbers for one purpose, the same at every run."""

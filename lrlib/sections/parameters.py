@@ -30,8 +30,9 @@ def parameter(
 
 
 def radius(text: str) -> float:
-    """The number that a radius such as ``8/255`` stands for."""
-    return float(Fraction(text.replace(" ", "")))
+    """The number that a radius such as ``8/255`` or ``0.5/255`` stands for."""
+    above, _, below = text.replace(" ", "").partition("/")
+    return float(Fraction(above) / Fraction(below or "1"))
 
 
 def is_radius(text: str) -> bool:

@@ -1,0 +1,23 @@
+"""Figures from rows: each function takes a record and gives matplotlib's figure; the only place that sets a style."""
+
+from lrlib.plots.attacks import attacked, calibration, gallery, ladder, path, radii
+from lrlib.plots.sections import compression, cushion, noise, propagation, truncation, variance_ratio
+from lrlib.plots.style import COLOURS, MARKERS, use_style
+
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "attacked",
+    "calibration",
+    "compression",
+    "cushion",
+    "gallery",
+    "ladder",
+    "noise",
+    "path",
+    "propagation",
+    "radii",
+    "truncation",
+    "use_style",
+    "variance_ratio",
+]

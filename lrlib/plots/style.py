@@ -1,0 +1,72 @@
+"""What all figures share: colours, panels, lines and the note that says which preset the numbers are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from lrlib.results import Record
+
+# Okabe and Ito's colours, which colour-blind people can tell apart, and two of Tol's; each also has its own marker.
+BLUE, ORANGE, GREEN, PURPLE, GREY = sns.color_palette(["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F"])
+SKY, VERMILION, WINE, BLACK, OLIVE = sns.color_palette(["#56B4E9", "#D55E00", "#882255", "#000000", "#999933"])
+COLOURS = {"N-LR": BLUE, "1-LR": ORANGE, "2-LR": GREEN, "Bottle-1LR": PURPLE, "random": GREY}
+COLOURS |= {"SNIP": SKY, "SRN": VERMILION, "SN": WINE, "PGD-trained": BLACK, "masked": OLIVE}
+MARKERS = {"N-LR": "o", "1-LR": "s", "2-LR": "^", "Bottle-1LR": "D", "random": "x"}
+MARKERS |= {"SNIP": "v", "SRN": "P", "SN": "<", "PGD-trained": "*", "masked": "X"}
+
+
+def use_style() -> None:
+    """Set the book's style, sharp figures and tables with whole sentences for a notebook."""
+    plt.style.use(Path(__file__).parents[1] / "lrlib.mplstyle")
+    pd.set_option("display.max_colwidth", None)
+    set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
+
+
+def new_figure(record: Record, count: int, *, height: float = 3.4, bands: bool = True) -> tuple[Figure, list[Axes]]:
+    """A row of so many panels, with the note below; ``bands`` says whether they show intervals over seeds."""
+    width = {1: 5.0, 2: 7.2, 3: 9.0}.get(count, 10.0)
+    figure, axes = plt.subplots(1, count, squeeze=False, figsize=(width, height))
+    explained = " · bands: 95 % interval over seeds" if bands and record.frame().seed.nunique() > 1 else ""
+    figure.supxlabel(f"{note(record)}{explained}", fontsize="x-small", color="0.35")
+    return figure, list(axes.flat)
+
+
+def note(record: Record) -> str:
+    """What every figure says about its numbers."""
+    frame = record.frame()
+    seeds = frame.seed.nunique()
+    short = {run["shortened"]["epochs"]: run["shortened"]["of"] for run in record.runs if run["shortened"]}
+    schedule = "".join(f" · {epochs} of {whole} epochs" for epochs, whole in short.items())
+    return f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
+
+
+def lines(
+    ax: Axes, frame: pd.DataFrame, *, x: str, names: dict[str, Any], by: str = "variant", floor: float | None = None
+) -> None:
+    """A line with its band for each name in the column ``by``: ``value``, ``low`` and ``high`` against ``x``."""
+    for name, colour in names.items():
+        group = frame[frame[by] == name].sort_values(x)
+        if group.empty:
+            continue
+        label = name.replace("_accuracy", "")
+        ax.plot(group[x], group.value, label=label, color=colour, marker=MARKERS.get(name, "o"))
+        low = group.low if floor is None else group.low.clip(lower=floor)
+        ax.fill_between(group[x], low, group.high, color=colour, alpha=0.15, linewidth=0)
+
+
+def finished(figure: Figure, axes: Iterable[Axes]) -> Figure:
+    """The figure with one legend, and the label of the vertical axis at its left end alone."""
+    axes = list(axes)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    axes[0].legend()
+    return figure

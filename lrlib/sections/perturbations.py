@@ -1,0 +1,194 @@
+"""Perturbations of the adversarial page: their smallest size, accuracy against it, and what happens step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lrlib import attacks, metrics
+from lrlib.packing import pack_image
+from lrlib.sections.measuring import Bench, keys
+from lrlib.sections.parameters import radius
+from lrlib.sections.protocol import Attack, Protocol, ProtocolParameters, Scales, at_precision
+from lrlib.zoo import Trained
+
+ATTACKS: dict[str, attacks.Loss] = {
+    "pgd": attacks.cross_entropy_per_example,
+    "iterative_least_likely": attacks.likelihood_of_the_least_likely,
+}
+# Appendix D.3: steps from the image itself, until it is fooled, with the smallest radius that is enough.
+SEARCH_STEPS, MOST = 50, 128
+# Figure 11: the paper's step and radius.
+PATH_STEPS, PATH_STEP, PATH_EPS = 40, "0.01", 0.1
+LADDER_STEPS = 20
+LONGEST_FGSM = "64/255"
+RHOS = ("rho", "rho_normalized")
+Sizes = dict[str, NDArray[Any]]
+
+
+def ladder(bench: Bench, parameters: ProtocolParameters, radii: Sequence[str], trained: Mapping[str, Trained]) -> None:
+    """Figure 4a (and 9): accuracy against the size of the perturbation, after a fixed number of steps."""
+    x, y = _images(bench, parameters)
+    for one, (name, loss), eps in product(trained.values(), ATTACKS.items(), radii):
+        attack = _attack(bench, parameters, one, parameters.protocol(until_fooled=False), loss)
+        about = {**keys(one.spec), "setting": "white_box", "attack": name, "eps": eps, "steps": LADDER_STEPS}
+        called = f"{one.spec.variant}, {name} at {eps}, {LADDER_STEPS} steps"
+        found = bench.in_batches(called, [one], x, y, partial(_after, attack, one, radius(eps)))
+        bench.run.add_accuracy("figure4a", "adversarial_accuracy", found["right"].astype(bool), **about)
+        bench.run.add("figure4a", "rho", found["size"].mean(), n=len(x), **about)
+
+
+def _after(
+    attack: Attack, one: Trained, eps: float, x: Tensor, y: Tensor, generator: torch.Generator
+) -> dict[str, list[Any]]:
+    *_, x_adv = attack.iterates(x, y, eps=eps, steps=LADDER_STEPS, generator=generator)
+    return {"right": metrics.correct(one.model, x_adv, y).tolist(), "size": metrics.dissimilarity(x, x_adv).tolist()}
+
+
+def smallest(bench: Bench, parameters: ProtocolParameters, trained: Mapping[str, Trained], *, step_size: str) -> None:
+    """Tables 3 and 10: radius, steps and size of the iterative attacks with which 99 % of the answers are wrong."""
+    x, y = _images(bench, parameters)
+    protocol = Protocol(parameters.unit, step_size, random_start=False, until_fooled=True, clip=parameters.clip)
+    resolution = round(radius(step_size) / 4, 3)
+    for victim, source, (name, loss) in product(trained.values(), trained.values(), ATTACKS.items()):
+        if source is not victim and source.spec.variant != "N-LR":
+            continue
+        setting = "white_box" if source is victim else "black_box"
+        about = {**keys(victim.spec), "setting": setting, "attack": name}
+        attack = replace(_attack(bench, parameters, source, protocol, loss), victim=victim.model)
+        called = f"{source.spec.variant} against {victim.spec.variant}, {name}"
+
+        def sizes(eps: float, attack: Attack = attack, pair=(source, victim), called: str = called) -> Sizes:  # type: ignore[no-untyped-def]
+            stopped = partial(_stopped, bench, attack, eps)
+            return bench.in_batches(f"{called} at {eps:.3f}", pair, x, y, stopped)
+
+        wrong = attacks.smallest_radius(
+            sizes, lambda of: torch.from_numpy(of["fooled"]), resolution=resolution, most=MOST
+        )
+        bench.run.add("table10", "found", float(wrong is not None), n=len(x), **about)
+        if wrong is not None:
+            eps, of = wrong
+            bench.run.add("table10", "eps_min", eps, n=len(x), **about)
+            bench.run.add("table10", "steps_min", _enough(of["taken"], of["fooled"]), n=len(x), **about)
+            for metric in RHOS:
+                bench.run.add("table3", metric, of[metric].mean(), n=len(x), **about)
+
+
+def _stopped(
+    bench: Bench, attack: Attack, eps: float, x: Tensor, y: Tensor, generator: torch.Generator
+) -> dict[str, list[Any]]:
+    """Of each image whether it is fooled, after how many steps, and how far it was moved."""
+    taken, x_adv = torch.zeros(len(x), dtype=torch.long, device=x.device), x
+    for moved in attack.iterates(x, y, eps=eps, steps=SEARCH_STEPS, generator=generator):
+        taken += (moved != x_adv).flatten(1).any(dim=1)
+        x_adv = moved
+    fooled = ~metrics.correct(attack.victim or attack.network, x_adv, y)
+    return {"fooled": fooled.tolist(), "taken": taken.tolist(), **_sizes(bench, x, x_adv)}
+
+
+def deepfool(bench: Bench, parameters: ProtocolParameters, trained: Mapping[str, Trained], *, gallery: int) -> None:
+    """Table 3's DeepFool, white box and stopped by the victim, the smallest FGSM step, and figure 10's images."""
+    x, y = _images(bench, parameters)
+    for victim, source in product(trained.values(), trained.values()):
+        if source is not victim and source.spec.variant != "N-LR":
+            continue
+        called = f"{source.spec.variant} against {victim.spec.variant}, DeepFool"
+        found = bench.in_batches(
+            called, [source, victim], x, y, partial(_deepfool, bench, source, victim), batch_size=50
+        )
+        setting = "white_box" if source is victim else "black_box"
+        _add_sizes(bench, found, {**keys(victim.spec), "setting": setting, "attack": "deepfool"})
+    for one in trained.values():
+        found = bench.in_batches(f"{one.spec.variant}, smallest FGSM step", [one], x, y, partial(_fgsm, bench, one))
+        _add_sizes(bench, found, {**keys(one.spec), "setting": "white_box", "attack": "smallest_fgsm"})
+        if gallery:
+            _gallery(bench, one, x[:gallery], y[:gallery])
+
+
+def _deepfool(
+    bench: Bench, source: Trained, victim: Trained, x: Tensor, y: Tensor, generator: torch.Generator
+) -> dict[str, list[Any]]:
+    x_adv = attacks.deepfool(source.model, x, victim=victim.model)
+    changed = metrics.predictions(victim.model, x) != metrics.predictions(victim.model, x_adv)
+    return {"fooled": changed.tolist(), **_sizes(bench, x, x_adv)}
+
+
+def _fgsm(bench: Bench, one: Trained, x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, list[Any]]:
+    x_adv = attacks.smallest_fgsm(one.model, x, y, eps=radius(LONGEST_FGSM))
+    return {"fooled": (~metrics.correct(one.model, x_adv, y)).tolist(), **_sizes(bench, x, x_adv)}
+
+
+def _add_sizes(bench: Bench, found: Sizes, about: dict[str, Any]) -> None:
+    """How many images are fooled and how far these, or all for DeepFool as in the paper, were moved."""
+    fooled = found["fooled"].astype(bool)
+    bench.run.add_accuracy("table3", "success_rate", fooled, **about)
+    counted = np.ones_like(fooled) if about["attack"] == "deepfool" else fooled
+    if counted.any():
+        for metric in RHOS:
+            bench.run.add("table3", metric, found[metric][counted].mean(), n=int(counted.sum()), **about)
+
+
+def path(bench: Bench, parameters: ProtocolParameters, one: Trained) -> None:
+    """Figure 11: accuracy of 1-LR after each step, and at none of the steps so far (appendix D.4)."""
+    x, y = _images(bench, parameters)
+    protocol = Protocol(parameters.unit, PATH_STEP, random_start=False, until_fooled=False, clip=parameters.clip)
+    for figure, name in (("figure11a", "iterative_least_likely"), ("figure11b", "pgd")):
+        attack = _attack(bench, parameters, one, protocol, ATTACKS[name])
+        found = bench.in_batches(f"{one.spec.variant}, {name}, by step", [one], x, y, partial(_answers, attack, one))
+        answers = torch.from_numpy(found["answers"])
+        about = {**keys(one.spec), "setting": "white_box", "attack": name, "eps": f"{PATH_EPS}"}
+        curves = {
+            "instantaneous_accuracy": metrics.instantaneous_accuracy(answers),
+            "cumulative_accuracy": metrics.cumulative_accuracy(answers),
+        }
+        for metric, curve in curves.items():
+            for step, value in enumerate(curve.tolist()):
+                bench.run.add(figure, metric, value, n=len(x), **about, step=step)
+
+
+def _answers(attack: Attack, one: Trained, x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, list[Any]]:
+    way = attack.iterates(x, y, eps=PATH_EPS, steps=PATH_STEPS, generator=generator)
+    return {"answers": torch.stack([metrics.predictions(one.model, x_adv) for x_adv in way], dim=1).tolist()}
+
+
+def _gallery(bench: Bench, one: Trained, x: Tensor, y: Tensor) -> None:
+    x_adv = attacks.deepfool(one.model, x)
+    clean, fooled = metrics.predictions(one.model, x), metrics.predictions(one.model, x_adv)
+    about = {**keys(one.spec), "setting": "white_box", "attack": "deepfool"}
+    for i, size in enumerate(metrics.dissimilarity(x, x_adv).tolist()):
+        images = {"image": pack_image(x[i]), "image_adv": pack_image(x_adv[i])}
+        labels = {"label": int(y[i]), "predicted": int(clean[i]), "predicted_adv": int(fooled[i])}
+        bench.run.add("figure10", "rho", size, n=1, **about, example=i, **labels, **images)
+
+
+def _sizes(bench: Bench, x: Tensor, x_adv: Tensor) -> dict[str, list[float]]:
+    """Relative size of each perturbation, of pixels in [0, 1] and of normalised ones."""
+    mean = torch.tensor(bench.dataset.mean, device=x.device).view(-1, 1, 1)
+    std = Scales(bench.dataset, bench.device)["normalized"]
+    normalized = metrics.dissimilarity((x - mean) / std, (x_adv - mean) / std)
+    return {"rho": metrics.dissimilarity(x, x_adv).tolist(), "rho_normalized": normalized.tolist()}
+
+
+def _attack(
+    bench: Bench, parameters: ProtocolParameters, one: Trained, protocol: Protocol, loss: attacks.Loss
+) -> Attack:
+    scale = Scales(bench.dataset, bench.device)[protocol.unit]
+    return Attack(at_precision(one.model, parameters.precision), protocol, scale, loss)
+
+
+def _enough(taken: NDArray[np.int_], fooled: NDArray[np.bool_]) -> float:
+    """The number of steps after which 99 % of the images are fooled."""
+    return float(np.sort(taken[fooled.astype(bool)])[math.ceil(0.99 * len(taken)) - 1])
+
+
+def _images(bench: Bench, parameters: Any) -> tuple[Tensor, Tensor]:
+    return bench.test_images(parameters.searched)
