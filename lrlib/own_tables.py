@@ -138,6 +138,8 @@ def costs(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
     """Seconds, memory and errors of a benchmark's alternatives, with the ratio to the last one of each comparison."""
     parts = []
     for preset, record in records.items():
+        if artefact not in set(record.frame().artefact):
+            continue
         frame = record.frame(artefact)
         about = [key for key in ("device", "width", "m", "rank", "batch") if key in frame and frame[key].notna().all()]
         table = frame.pivot(index=[*about, "alternative"], columns="metric", values="value").reindex(
@@ -156,6 +158,9 @@ def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:
     if "bytes" in table:
         cells["memory"] = [f"{value / 2**20:.3g} MiB" for value in table.bytes]
         cells["memory, ratio"] = [f"{value:.3g}" for value in table.bytes / base.bytes]
+    if "success_rate" in table:
+        cells["fooled"] = [f"{100 * value:.1f} %" for value in table.success_rate]
+        cells["ρ"] = [f"{value:.4f}" for value in table.rho]
     if "error" in table:
         cells["relative error"] = ["" if pd.isna(value) else f"{value:.4f}" for value in table.error]
     return pd.DataFrame(cells, index=table.index)

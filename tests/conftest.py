@@ -16,7 +16,9 @@ TINY = {
         "examples": 40,
         "eps": ["8/255", "16/255"],
         "steps": [7],
-        "deepfool_examples": 8,
+        "ladder": ["16/255"],
+        "searched": 8,
+        "search_step": "16/255",
         "gallery": 2,
     },
     "noise_stability": {

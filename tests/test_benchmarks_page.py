@@ -11,10 +11,11 @@ from lrlib import engine, factors, models, own_tables
 from lrlib.prose import benchmarks as prose
 from lrlib.results import Record
 from lrlib.runs import Run
-from lrlib.sections import benchmarks
+from lrlib.sections import attack_costs, benchmarks, timing
 
 CPU = torch.device("cpu")
-ARTEFACTS = ("layer", "step", "projection", "precision")
+ARTEFACTS = ("layer", "step", "projection", "precision", "pgd", "deepfool")
+ATTACKED = ("seconds", "success_rate", "rho")
 PROJECTIONS = ("exact", "randomized", "nystrom", "ensemble")
 BOTH = ("seconds", "error")
 
@@ -44,7 +45,9 @@ def record():
         patched.setattr(benchmarks, "ProcessPoolExecutor", InThisProcess)
         peaks = itertools.accumulate(itertools.count(1))  # this process's own may not rise any more
         patched.setattr(benchmarks.provenance, "peak_memory", lambda: next(peaks))
-        parameters = benchmarks.Parameters.of("quick", rounds=2, sizes=[64, 96], widths=[1, 2], batch_size=4)
+        parameters = benchmarks.Parameters.of(
+            "quick", rounds=2, sizes=[64, 96], widths=[1, 2], batch_size=4, attacked=6
+        )
         return benchmarks.measure(parameters, device="cpu", progress=False)
 
 
@@ -61,18 +64,20 @@ def test_every_alternative_has_its_rows_at_every_size(record):
     cuts = [("projection", m, None, name, metric) for m in (64, 96) for name in PROJECTIONS for metric in BOTH]
     cuts += [("projection", m, None, "eigh", "seconds") for m in (64, 96)]
     precision = [("precision", None, width, name, "seconds") for width in (1, 2) for name in (fast, "plain fp32")]
-    expected = [*layer, *step, *cuts, *precision]
+    ways = {"pgd": dict.fromkeys(("fp32", fast, "foolbox")), "deepfool": ("ours", "foolbox")}
+    attacks = [(name, None, 2, way, metric) for name, own in ways.items() for way in own for metric in ATTACKED]
+    expected = [*layer, *step, *cuts, *precision, *attacks]
     assert sorted(map(str, found)) == sorted(map(str, expected))
 
 
 def test_every_row_says_where_and_at_which_size_it_was_measured(record):
     for row in record.rows:
         assert row["device"] == "cpu" and row["run"] == record.runs[0]["id"]
-        assert row["value"] > 0
+        assert row["value"] > 0 or row["metric"] == "success_rate"
         if "m" in row:
             assert row["rank"] == models.target_rank("resnet18", "layer3", row["m"])
         if row["artefact"] != "projection":
-            assert row["batch"] == 4
+            assert row["batch"] == (6 if row["artefact"] in ("pgd", "deepfool") else 4)
     (run,) = record.runs
     assert run["models"] == {} and run["datasets"] == {} and run["parameters"]["sizes"] == [64, 96]
 
@@ -128,6 +133,26 @@ def test_made_up_activations_have_a_norm_near_one_and_a_falling_spectrum():
     assert values[0] > 3 * values[64]
 
 
+def test_attacks_do_what_foolboxs_do(record):
+    for artefact, own in (("pgd", "fp32"), ("deepfool", "ours")):
+        table = record.frame(artefact).pivot(index="alternative", columns="metric", values="value")
+        assert table.success_rate[own] == table.success_rate["foolbox"]
+        assert table.rho[own] == pytest.approx(table.rho["foolbox"], rel=0.02)
+
+
+def test_a_part_is_measured_alone():
+    parameters = benchmarks.Parameters.of("quick", parts=["precision"], rounds=1)
+    assert {row["artefact"] for row in benchmarks.measure(parameters, device="cpu").rows} == {"precision"}
+    assert benchmarks.Parameters.of("quick", parts=["attacks"], measure=True).at_defaults()
+
+
+def test_without_foolbox_there_is_no_comparison_with_it(monkeypatch):
+    monkeypatch.setattr(attack_costs, "find_spec", lambda name: None)
+    monkeypatch.setattr(attack_costs, "measure", None)
+    run = benchmarks.measure(benchmarks.Parameters.of("quick", parts=["precision", "attacks"], rounds=1), device="cpu")
+    assert {row["artefact"] for row in run.rows} == {"precision"}
+
+
 # Times
 
 
@@ -135,7 +160,7 @@ def test_made_up_activations_have_a_norm_near_one_and_a_falling_spectrum():
 def clock(monkeypatch):
     """Works that take as long as listed, on a clock that stands still otherwise, and the order they were called in."""
     now, order = [0.0], []
-    monkeypatch.setattr(benchmarks.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
 
     def takes(name, *durations):
         left = itertools.chain(durations)
@@ -152,20 +177,20 @@ def clock(monkeypatch):
 def test_alternatives_are_timed_in_turn_and_the_first_round_does_not_count(clock):
     takes, order = clock
     works = {"a": takes("a", 100, 1, 2, 9), "b": takes("b", 0, 30, 10, 20)}
-    assert benchmarks.timed(works, 3, CPU) == {"a": 2, "b": 20}
+    assert timing.timed(works, 3, CPU) == {"a": 2, "b": 20}
     assert order == ["a", "b"] * 4
 
 
 def test_one_slow_moment_does_not_move_the_median(clock):
     takes, _ = clock
-    assert benchmarks.timed({"a": takes("a", 5, 1, 1, 1000, 1, 1)}, 5, CPU) == {"a": 1}
+    assert timing.timed({"a": takes("a", 5, 1, 1, 1000, 1, 1)}, 5, CPU) == {"a": 1}
 
 
 def test_times_are_those_of_a_step(monkeypatch):
     """Ten steps are timed at once in the layer and the network, one of a projection and a precision."""
     monkeypatch.setattr(benchmarks, "ProcessPoolExecutor", InThisProcess)
     monkeypatch.setattr(benchmarks, "timed", lambda works, rounds, device: dict.fromkeys(works, float(rounds)))
-    parameters = benchmarks.Parameters.of("quick", rounds=2)
+    parameters = benchmarks.Parameters.of("quick", rounds=2, parts=["layer", "step", "projection", "precision"])
     rows = benchmarks.measure(parameters, device="cpu").rows
     seconds = {(row["artefact"], row["value"] / row["n"]) for row in rows if row["metric"] == "seconds"}
     assert seconds == {("layer", 0.1), ("step", 0.1), ("projection", 1.0), ("precision", 1.0)}
@@ -294,4 +319,4 @@ def test_what_was_measured_makes_tables_and_sentences_without_a_gap(record):
         table = own_tables.costs({"quick": record}, artefact)
         assert len(table) and not table.isna().any(axis=None) and not table.isin(["nan"]).any(axis=None)
     lines = prose.findings({"quick": record})
-    assert len(lines) == 1 + 1 + 2 + 2 and not any("nan" in line or "inf" in line for line in lines)
+    assert len(lines) == 1 + 1 + 2 + 2 + 2 and not any("nan" in line or "inf" in line for line in lines)

@@ -287,11 +287,11 @@ def test_parameters_that_contradict_each_other_are_refused(page, given, fault):
         sections.get(page).Parameters.of("quick", **given)
 
 
-@pytest.mark.parametrize("text", ["0", "-8/255", "256/255", "nan", "inf", "eight", "", "8/0", "1/2/3"])
+@pytest.mark.parametrize("text", ["0", "-8/255", "256/255", "nan", "inf", "eight", "", "8/0", "8/", "/255", "1/2/3"])
 def test_what_is_no_radius(text):
     assert not is_radius(text)
 
 
-@pytest.mark.parametrize("text", ["8/255", "1", "255/255", "0.03", "1e-3", " 8 / 255 "])
+@pytest.mark.parametrize("text", ["8/255", "1", "255/255", "0.03", "1e-3", "0.5/255", " 8 / 255 "])
 def test_what_is_a_radius(text):
     assert is_radius(text)

@@ -33,8 +33,8 @@ def findings(record: Record) -> list[str]:
     plain = table[table.variant == "N-LR"].iloc[0]
     lines = [
         f"**The ball** has the radius {ball}. Of {parameters['examples']} test images N-LR keeps "
-        f"{percent(plain.paper)} under the paper's protocol ({paper_attack(record)}) and {percent(plain.strong)} in the "
-        "worst case.",
+        f"{percent(plain.paper)} under the paper's protocol ({paper_attack(record)}) and {percent(plain.strong)} in "
+        "the worst case.",
     ]
     controls = (section.ROBUST, section.PLANTED)
     lines += [_variant(row, each) for _, row in table.iterrows() if row.variant not in ("N-LR", *controls)]

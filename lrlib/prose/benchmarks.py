@@ -36,6 +36,23 @@ def _findings(record: Record) -> list[str]:
             f"{device}: at width {width} a training step in {fast} is {seconds['plain fp32'] / seconds[fast]:.1f} "
             "times as fast as in plain fp32."
         )
+    return [*lines, *_attacks(record)]
+
+
+def _attacks(record: Record) -> list[str]:
+    """How much faster our attacks are than foolbox's, and whether they find the same."""
+    frame, lines = record.frame(), []
+    for artefact, what in (("pgd", "PGD with 20 steps"), ("deepfool", "DeepFool")):
+        for (device, width), rows in frame[frame.artefact == artefact].groupby(["device", "width"], sort=False):
+            table = rows.pivot(index="alternative", columns="metric", values="value")
+            peer = table.loc["foolbox"]
+            said = ", ".join(
+                f"{peer.seconds / own.seconds:.1f} times as fast as foolbox{'' if name == 'ours' else f' in {name}'} "
+                f"(fooled {100 * own.success_rate:.0f} against {100 * peer.success_rate:.0f} %, "
+                f"ρ {own.rho:.4f} against {peer.rho:.4f})"
+                for name, own in table.drop("foolbox").iterrows()
+            )
+            lines.append(f"{device}: at width {width:.0f} {what} is {said}.")
     return lines
 
 

@@ -7,11 +7,9 @@ machine hits all of them. Memory is the peak of a process of its own, or of the 
 from __future__ import annotations
 
 import multiprocessing
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 import torch
@@ -22,11 +20,14 @@ from lrlib import data, engine, factors, models, presets, provenance, train, zoo
 from lrlib.lowrank import Form, LowRank
 from lrlib.results import Record
 from lrlib.runs import Run
+from lrlib.sections import attack_costs
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import parameter
+from lrlib.sections.timing import timed
 from lrlib.specs import Spec
 
 FORMS: tuple[Form, ...] = ("factored", "dense")
+PARTS = ("layer", "step", "projection", "precision", "attacks")
 STEPS = 10  # between two cuts of the rank: what is timed ends with a cut
 COLUMNS = 2  # sampled columns, as a multiple of the rank
 MEMBERS = 5
@@ -36,6 +37,7 @@ MEMBERS = 5
 class Parameters(Base):
     """Parameters of the page."""
 
+    parts: list[str] = parameter("what to measure", expected=f"some of {', '.join(PARTS)}", check=PARTS.__contains__)
     width: int = parameter(
         "width of the ResNet-18 whose LR layer before the fourth block is measured",
         expected="a whole number from 1 on",
@@ -50,6 +52,7 @@ class Parameters(Base):
         expected="whole numbers from 1 on",
         check=lambda v: v >= 1,
     )
+    attacked: int = parameter("images that are attacked", expected="a whole number from 1 on", check=lambda v: v >= 1)
     rounds: int = parameter("rounds that are timed", expected="a whole number from 1 on", check=lambda v: v >= 1)
     measure: bool = parameter(
         "measure anew instead of showing the committed record", expected="true or false", check=lambda v: True
@@ -58,15 +61,15 @@ class Parameters(Base):
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
         """The sizes of the preset's networks; at ``quick`` they are toys."""
-        return {"rounds": 5, "measure": False} | {
-            "quick": {"width": 2, "batch_size": 8, "sizes": [64], "widths": [2]},
-            "small": {"width": 16, "batch_size": 128, "sizes": [1_024], "widths": [16]},
-            "paper": {"width": 64, "batch_size": 128, "sizes": [2_048, 4_096], "widths": [16, 64]},
+        return {"parts": list(PARTS), "rounds": 5, "measure": False} | {
+            "quick": {"width": 2, "batch_size": 8, "sizes": [64], "widths": [2], "attacked": 4},
+            "small": {"width": 16, "batch_size": 128, "sizes": [1_024], "widths": [16], "attacked": 32},
+            "paper": {"width": 64, "batch_size": 128, "sizes": [2_048, 4_096], "widths": [16, 64], "attacked": 32},
         }[preset]
 
     def at_defaults(self) -> bool:
-        """Whether these are the preset's own values, measured anew or not."""
-        return replace(self, measure=False) == type(self).of(self.preset)
+        """Whether these are the preset's own values, whatever part is measured anew."""
+        return replace(self, measure=False, parts=list(PARTS)) == type(self).of(self.preset)
 
 
 def specs(parameters: Parameters) -> list[Spec]:
@@ -83,36 +86,22 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         progress: Of no effect.
 
     Returns:
-        The record, with rows of the artefacts ``layer``, ``step``, ``projection`` and ``precision``, whose key
-        ``alternative`` says what was measured.
+        The record, with rows of the artefacts ``layer``, ``step``, ``projection``, ``precision`` and, where foolbox is
+        installed, ``pgd`` and ``deepfool``; their key ``alternative`` says what was measured.
     """
     where = zoo.pick_device(device)
     run = Run("benchmarks", parameters.preset, parameters.content(), str(where))
-    _layer(run, parameters, where)
-    _steps(run, parameters, where)
-    for m in parameters.sizes:
+    if "layer" in parameters.parts:
+        _layer(run, parameters, where)
+    if "step" in parameters.parts:
+        _steps(run, parameters, where)
+    for m in parameters.sizes if "projection" in parameters.parts else ():
         _projections(run, parameters, m, where)
-    for width in parameters.widths:
+    for width in parameters.widths if "precision" in parameters.parts else ():
         _precisions(run, parameters, width, where)
+    if "attacks" in parameters.parts and attack_costs.possible():
+        attack_costs.measure(run, parameters.width, parameters.attacked, parameters.rounds, where)
     return run.record()
-
-
-def timed(alternatives: Mapping[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each alternative over the rounds, after one that doesn't count."""
-    seconds: dict[str, list[float]] = {name: [] for name in alternatives}
-    for _ in range(1 + rounds):
-        for name, work in alternatives.items():
-            _wait(device)
-            start = time.perf_counter()
-            work()
-            _wait(device)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: median(found[1:]) for name, found in seconds.items()}
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _layer(run: Run, parameters: Parameters, device: torch.device) -> None:

@@ -31,8 +31,8 @@ def parameter(
 
 def radius(text: str) -> float:
     """The number that a radius such as ``8/255`` or ``0.5/255`` stands for."""
-    above, _, below = text.replace(" ", "").partition("/")
-    return float(Fraction(above) / Fraction(below or "1"))
+    above, slash, below = text.replace(" ", "").partition("/")
+    return float(Fraction(above) / Fraction(below if slash else 1))
 
 
 def is_radius(text: str) -> bool:
