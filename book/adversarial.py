@@ -40,6 +40,7 @@ steps: list[int] = None  # steps of PGD
 ladder: list[str] = None  # radii of figure 4a and 9, in the same unit
 searched: int = None  # test images for figures 4a, 9 and 11 and tables 3 and 10, the first ones
 search_step: str = None  # length of a step in the search for the smallest radius (tables 3 and 10), in steps of a quarter of it
+search_steps: int = None  # steps at most in that search
 gallery: int = None  # images in the gallery
 record: str = None  # file for the record; the preset's own if all parameters are at its defaults
 
@@ -77,6 +78,7 @@ parameters = section.Parameters.of(
     ladder=ladder,
     searched=searched,
     search_step=search_step,
+    search_steps=search_steps,
     gallery=gallery,
 )
 tables.parameters(parameters)

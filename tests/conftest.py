@@ -7,6 +7,7 @@ import pytest
 
 from lrlib import presets, sections
 from lrlib.results import Record
+from lrlib.sections import perturbations
 from lrlib.specs import Regularizer
 
 TINY = {
@@ -19,6 +20,7 @@ TINY = {
         "ladder": ["16/255"],
         "searched": 8,
         "search_step": "16/255",
+        "search_steps": 4,
         "gallery": 2,
     },
     "noise_stability": {
@@ -60,6 +62,8 @@ def _shrink(monkeypatch, models):
     lr = Regularizer(lambda_c=0.3, lambda_n=0.03, from_epoch=0)
     monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=network, lr=lr, lr_of={}))
     monkeypatch.setenv("LRLIB_MODELS", str(models))
+    for name, steps in {"MOST": 8, "LADDER_STEPS": 3, "PATH_STEPS": 5}.items():
+        monkeypatch.setattr(perturbations, name, steps)
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_the_effective_rank_is_told_the_other_way_round_when_the_rows_are(ranks)
 
 @pytest.fixture
 def attacked(row, record_of):
-    def make(white, black, *, steps=(7, 20), eps=("8/255", "16/255"), random_start=True, step_size="1/255"):
+    def make(white, black, *, steps=(7, 20), eps=("8/255", "16/255"), random_start=True, step_size="1/255", more=()):
         rows = [
             row("table1", "adversarial_accuracy", value, variant=variant, setting=setting, eps=one, steps=n)
             for setting, values in (("white_box", white), ("black_box", black))
@@ -157,9 +157,12 @@ def attacked(row, record_of):
             for one in eps
             for n in steps
         ]
-        rows += [row("table3", "rho", 0.1 * (i + 1), variant=v, attack="deepfool") for i, v in enumerate(VARIANTS)]
-        rows += [row("table3", "success_rate", 0.99, variant=v, attack="deepfool") for v in VARIANTS]
+        nearest = {"attack": "deepfool", "setting": "white_box"}
+        rows += [row("table3", "rho", 0.1 * (i + 1), variant=v, **nearest) for i, v in enumerate(VARIANTS)]
+        rows += [row("table3", "success_rate", 0.99, variant=v, **nearest) for v in VARIANTS]
+        rows += more
         settings = {"random_start": random_start, "step_size": step_size, "steps": list(steps), "eps": list(eps)}
+        settings["unit"] = "normalized"
         return adversarial.findings(record_of(rows, **settings))
 
     return make
@@ -190,8 +193,41 @@ def test_steps_too_short_for_the_radii_are_said_to_be(attacked):
     accuracies = ({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, {"1-LR": 0.6, "2-LR": 0.5})
     short = [line for line in attacked(*accuracies, random_start=False) if line.startswith("**Too few steps")]
     assert len(short) == 1 and "reach no further than 7 x 1/255" in short[0] and "8/255, 16/255" in short[0]
-    for enough in ({"random_start": True}, {"random_start": False, "step_size": "4/255"}):
+    for enough in (
+        {"random_start": True},
+        *({"random_start": False, "step_size": step} for step in ("4/255", "eps/4")),
+    ):
         assert not [line for line in attacked(*accuracies, **enough) if line.startswith("**Too few steps")]
+
+
+def test_what_else_was_measured_is_told_too(attacked, row):
+    other = {"setting": "white_box", "steps": 20}
+    more = [row("table1_other_unit", "adversarial_accuracy", 0.01, variant=v, eps="8/255", **other) for v in VARIANTS]
+    more += [
+        row("table2", "adversarial_accuracy", value, variant=name, eps="16/255", **other)
+        for name, value in {"N-LR": 0.1, "SNIP": 0.05, "SRN": 0.3, "SN": 0.2}.items()
+    ]
+    nearest = {"attack": "deepfool", "setting": "black_box"}
+    more += [row("table3", "rho", 0.05, variant=v, **nearest) for v in VARIANTS[1:]]
+    for variant, seed, found in (("N-LR", 0, 1), ("N-LR", 1, 1), ("1-LR", 0, 1), ("1-LR", 1, 0), ("2-LR", 0, 0)):
+        about = {"variant": variant, "seed": seed, "attack": "pgd", "setting": "white_box"}
+        more.append(row("table10", "found", found, **about))
+        more += [row("table10", "eps_min", 0.01 + 0.02 * seed, **about)] * found
+    ladder = {"1/255": (0.9, 0.01), "2/255": (0.6, 0.02), "4/255": (0.4, 0.04), "8/255": (0.1, 0.08)}
+    for eps, (right, size) in ladder.items():
+        about = {"variant": "1-LR", "eps": eps, "attack": "pgd"}
+        more += [row("figure4a", "adversarial_accuracy", right, **about), row("figure4a", "rho", size, **about)]
+    for step in (0, 1):
+        more.append(row("figure11b", "instantaneous_accuracy", 1 - 0.3 * step, variant="1-LR", step=step))
+        more.append(row("figure11b", "cumulative_accuracy", 1 - 0.5 * step, variant="1-LR", step=step))
+    lines = attacked({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, {"1-LR": 0.6, "2-LR": 0.5}, more=more)
+    _, _, deepfool, unit, others, smallest, half, way = lines
+    assert "until the LR network is fooled, it takes 0.050 and 0.050" in deepfool
+    assert unit.startswith("**In pixels in [0, 1]**") and "at the smallest radius, 8/255, leaves 1.0 %" in unit
+    assert "N-LR 10.0 % (one seed), SNIP 5.0 % (one seed), SRN 30.0 % (one seed), SN 20.0 % (one seed)." in others
+    assert smallest.endswith("0.02 for N-LR, 0.01 for 1-LR (1 of 2 seeds), not found for 2-LR.")
+    assert "of figure 4a: 1-LR 0.02 to 0.04." in half
+    assert "after 1 steps of PGD, 70.0 % of 1-LR's answers" in way and "50.0 % never were others" in way
 
 
 # Noise stability

@@ -42,6 +42,9 @@ class Parameters(ProtocolParameters):
         expected="a number in (0, 1] such as 1/255",
         check=is_radius,
     )
+    search_steps: int = parameter(
+        "steps at most in that search", expected="a whole number from 1 on", check=lambda v: v >= 1
+    )
     gallery: int = parameter(
         "images in the gallery", expected="a whole number from 1 to 10", check=range(1, 11).__contains__
     )
@@ -55,10 +58,11 @@ class Parameters(ProtocolParameters):
             "steps": [7, 20],
             "ladder": ["1/255", "2/255", "4/255", "8/255", "16/255", "32/255"],
             "search_step": "1/255",
+            "search_steps": 50,
             "gallery": 5,
             **asdict(calibration.used(preset)),
         }
-        digits = {"ladder": ["8/255", "16/255", "32/255", "64/255"], "search_step": "4/255"}
+        digits = {"ladder": ["8/255", "16/255", "32/255", "64/255"], "search_step": "16/255", "search_steps": 20}
         own = {
             "quick": {"examples": 300, "searched": 100, "precision": "fp32", **digits},
             "small": {"examples": 1_000, "searched": 256, "precision": "bf16"},
@@ -98,7 +102,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         _tables(bench, parameters, trained)
         bottleneck = {name: one for name, one in trained.items() if name == BOTTLENECK}
         perturbations.ladder(bench, parameters, parameters.ladder, main | bottleneck)
-        perturbations.smallest(bench, parameters, main, step_size=parameters.search_step)
+        perturbations.smallest(bench, parameters, main, step_size=parameters.search_step, steps=parameters.search_steps)
         perturbations.deepfool(
             bench, parameters, main, gallery=parameters.gallery if seed == parameters.seeds[0] else 0
         )
