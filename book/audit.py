@@ -125,7 +125,7 @@ own_tables.by_preset(records, "audit", own_tables.audit)
 # stays above 0 there has not been attacked well. Look for the planted network under the paper's loss.
 
 # %% mystnb={"image": {"alt": "Accuracy against the radius in pixels for each network, under the loss of the paper and in the worst case of three losses"}}
-plots.radii(list(records.values())[-1]);
+plots.of_latest(plots.radii, records);
 
 # %% [markdown]
 # ## Run this page again

@@ -78,7 +78,7 @@ Markdown(tables.origins(records))
 # of a network trained on clean images falls to nothing before the first of the paper's radii.
 
 # %% mystnb={"image": {"alt": "Accuracy of N-LR against the radius: the paper's numbers and the closest setting of each unit, for 7 and for 20 steps"}}
-plots.calibration(list(records.values())[-1]);
+plots.of_latest(plots.calibration, records);
 
 # %%
 own_tables.by_preset(records, "calibration", own_tables.calibration)

@@ -76,7 +76,9 @@ def beside_paper(
     measured = set().union(*(set(record.frame(ours).variant) for record in having.values()))
     ours_too = [variant for variant in models.VARIANTS if variant in measured]
     order = [(variant, heading) for variant in ours_too for heading in columns]
-    return _in_order(table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)), columns).fillna("")
+    return _in_order(
+        table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)).astype(object), columns
+    ).fillna("")
 
 
 def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:

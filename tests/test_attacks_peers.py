@@ -81,3 +81,32 @@ def test_the_margin_s_attack_fools_what_foolbox_s_carlini_and_wagner_fools(netwo
     )
     fooled = net(ours).argmax(dim=1) != y
     assert success.float().mean() > 0.9 and fooled[success].float().mean() > 0.97
+
+
+def test_autoattack_stays_in_the_ball_and_fools_what_short_pgd_fools(network):
+    pytest.importorskip("pyautoattack", reason="pyautoattack is not installed: it comes with the extra `book`")
+    net, x, y = network
+    net, x, y = net.float(), x[:30].float(), y[:30]
+    state = torch.get_rng_state()
+    x_adv = attacks.autoattack(net, x, y, eps=0.1, seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (x_adv - x).abs().max() <= 0.1 + 1e-6 and x_adv.min() >= 0 and x_adv.max() <= 1
+    short = attacks.pgd(net, x, y, eps=0.1, step_size=0.03, steps=5, random_start=False)
+    fooled = [net(one).argmax(dim=1) != y for one in (x_adv, short)]
+    assert fooled[0].sum() >= fooled[1].sum() > 0
+    net.double()
+
+
+def test_autoattack_sees_through_logits_that_are_far_too_large(network):
+    pytest.importorskip("pyautoattack", reason="pyautoattack is not installed: it comes with the extra `book`")
+    net, x, y = network
+    net, x, y = net.float(), x[:20].float(), y[:20]
+    x_adv = attacks.autoattack(lambda z: 1e4 * net(z), x, y, eps=0.2)
+    assert (net(x_adv).argmax(dim=1) != y).float().mean() > 0.5
+    net.double()
+
+
+def test_autoattack_refuses_a_radius_that_there_is_not(network):
+    net, x, y = network
+    with pytest.raises(ValueError, match=r"^expected eps in \(0, 1\], got 1.5$"):
+        attacks.autoattack(net, x, y, eps=1.5)

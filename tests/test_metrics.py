@@ -11,6 +11,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from lrlib import metrics
 from lrlib.linalg import singular_values
 from lrlib.metrics import (
     accuracy,
@@ -463,3 +464,30 @@ def test_what_no_max_margin_model_can_be_built_on_is_refused(change, message):
     arguments = {"train_features": a, "y_train": y, "test_features": a, "y_test": y} | change
     with pytest.raises(ValueError, match=message):
         max_margin_accuracy(**arguments)
+
+
+# Attacks step by step (appendix D.4)
+
+
+def test_accuracies_on_the_way_are_the_papers_sums():
+    answers = torch.randint(3, (40, 9), generator=torch.Generator().manual_seed(0))
+    now, ever = metrics.instantaneous_accuracy(answers), metrics.cumulative_accuracy(answers)
+    for k in range(9):
+        changed = [int(row[k] != row[0]) for row in answers]
+        worst = [max(int(row[j] != row[0]) for j in range(1, k + 1)) if k else 0 for row in answers]
+        assert now[k].item() == pytest.approx(1 - sum(changed) / 40)
+        assert ever[k].item() == pytest.approx(1 - sum(worst) / 40)
+
+
+def test_the_cumulative_accuracy_never_rises_and_never_exceeds_the_other():
+    answers = torch.randint(2, (30, 12), generator=torch.Generator().manual_seed(1))
+    now, ever = metrics.instantaneous_accuracy(answers), metrics.cumulative_accuracy(answers)
+    assert (ever.diff() <= 0).all() and (ever <= now).all() and now[0] == ever[0] == 1
+    assert (now.diff() > 0).any()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3,), (2, 2, 2)])
+@pytest.mark.parametrize("accuracy", [metrics.instantaneous_accuracy, metrics.cumulative_accuracy])
+def test_answers_have_an_example_and_steps(accuracy, shape):
+    with pytest.raises(ValueError, match=r"^expected answers \(n, steps \+ 1\) of at least one example, got"):
+        accuracy(torch.zeros(shape, dtype=torch.long))

@@ -41,6 +41,37 @@ def test_the_papers_number_and_ours_stand_in_the_cell_of_their_keys(table1):
     assert cell["N-LR", "ours"] == "30.0 ± 127.1" and cell["1-LR", "ours"] == "40.0 ± 127.1"
 
 
+def test_the_difference_is_ours_less_the_papers(table1):
+    table = tables.beside_paper(
+        "table1",
+        {"ours": table1(0.2, 0.4)},
+        metric="adversarial_accuracy",
+        rows=KEYS,
+        difference=True,
+        **WHERE,
+    )
+    printed = float(paper.printed("table1", variant="N-LR", setting="white_box", eps="8/255", steps=7, **WHERE))
+    sign = "+" if printed < 30 else "−"
+    assert table.loc[("white_box", "8/255", 7), ("N-LR", "ours")] == f"30.0 ± 127.1 ({sign}{abs(30 - printed):.1f})"
+    assert table.loc[("white_box", "12/255", 7), ("N-LR", "ours")] == "30.0 ± 127.1"  # no number of the paper
+
+
+def test_our_rows_may_be_of_another_artefact_and_metric_and_missing_from_some_records(table1):
+    plain, other = table1(0.2, 0.4), table1(0.2, 0.4)
+    other.rows[:] = [row | {"artefact": "other", "metric": f"my_{row['metric']}"} for row in other.rows]
+    table = tables.beside_paper(
+        "table1",
+        {"plain": plain, "other": other},
+        metric="adversarial_accuracy",
+        own_metric="my_adversarial_accuracy",
+        rows=KEYS,
+        ours="other",
+        **WHERE,
+    )
+    assert table.loc[("white_box", "8/255", 7), ("N-LR", "other")] == "30.0 ± 127.1"
+    assert "plain" not in table.columns.get_level_values(1)
+
+
 def test_every_cell_of_the_paper_is_shown_and_marked_where_it_is_in_doubt(table1):
     table = tables.beside_paper("table1", {"ours": table1(0.2, 0.4)}, metric="adversarial_accuracy", rows=KEYS, **WHERE)
     cells = paper.table("table1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +70,8 @@ def finished(figure: Figure, axes: Iterable[Axes]) -> Figure:
         ax.set_ylabel("")
     axes[0].legend()
     return figure
+
+
+def of_latest(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> Figure | None:
+    """A figure of the last of the records, which is of the largest preset; None if there is no record yet."""
+    return draw(list(records.values())[-1]) if records else None

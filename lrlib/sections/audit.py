@@ -63,7 +63,7 @@ class Parameters(ProtocolParameters):
         pixels = ["0.25/255", "0.5/255", *(f"{2**k}/255" for k in range(8)), "1"]
         own = {"eps": "8/255", "examples": 512, "costly": 128, "precision": "bf16"}
         if preset == "quick":
-            own = {"eps": "20/255", "examples": 300, "costly": 100, "precision": "fp32"}
+            own = {"eps": "20/255", "examples": 128, "costly": 64, "precision": "fp32", "steps": [20, 100, 400]}
         shared = {"seeds": [0, 1, 2], "steps": [20, 200, 1000], "restarts": 20, "patience": 5, "radii": pixels}
         return protocol | shared | own | {"measure": False}
 
