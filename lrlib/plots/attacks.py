@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, finished, lines, new_figure, note
 from lrlib.results import Record, over_seeds, unpack_image
@@ -71,7 +71,7 @@ def ladder(record: Record) -> Figure:
     figure, axes = new_figure(record, len(names))
     for ax, name in zip(axes, names, strict=True):
         lines(ax, table[table.attack == name], x="rho", names=COLOURS)
-        ax.set(title=ATTACKS[name], xscale="log", xlabel="size of the perturbation ρ", ylabel="accuracy", ylim=(0, 1))
+        ax.set(title=ATTACKS[name], xlabel="size of the perturbation ρ", ylabel="accuracy", ylim=(0, 1))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     return finished(figure, axes)
 
@@ -117,5 +117,7 @@ def radii(record: Record) -> Figure:
     for ax, (group, title) in zip(axes, titles.items(), strict=True):
         lines(ax, over_seeds(frame[frame.group == group], ["variant", "radius"]), x="radius", names=COLOURS)
         ax.set(title=title, xscale="log", xlabel="radius in 1/255 of a pixel's range", ylabel="accuracy", ylim=(0, 1))
+        ax.set_xlim(0.9 * frame.radius.min(), 1.1 * frame.radius.max())
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     return finished(figure, axes)
