@@ -19,8 +19,8 @@
 # least likely; DeepFool {cite}`moosavi2016` looks for the nearest image of another class. *White box* attacks see the
 # network they attack; *black box* ones have N-LR's gradients.
 #
-# The paper leaves open in which unit its radii are, and more. [](calibration.ipynb) fits these choices to its N-LR row, and [](audit.ipynb)
-# asks what is left of the differences under stronger attacks.
+# The paper leaves open in which unit its radii are, and more. The page on [which attack it was](calibration) fits these
+# choices to the paper's N-LR row, and the [audit](audit) asks what is left of the differences under stronger attacks.
 
 # %% tags=["parameters"]
 preset: str = "quick"  # chooses the default of every other parameter

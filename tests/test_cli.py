@@ -95,7 +95,7 @@ def refused(lrlib, untouched, tmp_path):
         (["run", "adversarial", "-p", "epochs", "0"], "expected epochs to be a whole number from 1 on, got 0"),
         (["run", "controls", "-p", "rank", "5,129"], "expected rank to be at most 128, the features there, got 129"),
         (["run", "training", "-p", "parts", "rest"], 'expected parts to be some of search, .*, got \\["rest"\\]'),
-        (["run", "benchmarks", "-p", "seeds", "0"], "expected parameters among preset, width, .*, got seeds"),
+        (["run", "benchmarks", "-p", "seeds", "0"], "expected parameters among preset, parts, .*, got seeds"),
         (["train", "--epochs", "0"], "Invalid value for '--epochs': 0 is not in the range x>=1."),
         (["train", "--epochs", "few"], "Invalid value for '--epochs': 'few' is not a valid integer range."),
         (["reproduce", "--budget", "1", "--epochs", "0"], "Invalid value for '--epochs': 0 is not in the range x>=1."),

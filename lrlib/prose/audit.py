@@ -68,7 +68,7 @@ def _variant(row: pd.Series, each: pd.DataFrame) -> str:
     own = each[each.variant == row.variant]
     significant = int((own.p <= SIGNIFICANT).sum())
     interval = "" if pd.isna(row.low) else f" (95 % interval over {row.seeds:.0f} seeds {_points(row.low, row.high)})"
-    left = "" if pd.isna(row.share) else f", {percent(row.share, 0)} of that gain"
+    left = f", {percent(row.share, 0)} of that gain" if 0 <= row.share <= 1 else ""
     return (
         f"**{row.variant}** gains {100 * row.paper_gain:+.1f} points over N-LR under the paper's protocol and "
         f"{100 * row.strong_gain:+.1f} in the worst case{interval}{left}; image by image the difference is significant "
