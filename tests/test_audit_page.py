@@ -218,8 +218,8 @@ def test_the_committed_audit_finds_the_robust_control_robust_and_fails_the_plant
     for preset, record in results.committed("audit").items():
         table = verdicts.verdicts(record.main()).set_index("variant")
         assert table.loc[audit.ROBUST, "verdict"] == "survives", preset
-        planted, plain = table.loc[audit.PLANTED], table.loc["N-LR"]
-        assert planted.paper > 0.8 > plain.paper, preset
+        planted = table.loc[audit.PLANTED]
+        assert planted.paper_gain > 0.1 > abs(planted.strong_gain), preset  # looks robust, and isn't
         assert planted.masked and planted.verdict in ("gone", "not shown"), preset
         assert not table.drop(audit.PLANTED).masked.any(), preset
 
