@@ -97,6 +97,7 @@ def verdicts(record: Record) -> pd.DataFrame:
     """The audit's verdict on each network, with its accuracies, gains over N-LR in points, and flags."""
     table = judged.verdicts(record).set_index("variant")
     points = {
+        "verdict": table.verdict.to_list(),  # first, for a wide table may be cut off
         "paper": [f"{100 * value:.1f}" for value in table.paper],
         "strong": [f"{100 * value:.1f}" for value in table.strong],
         "gain, paper": [f"{100 * value:+.1f}" for value in table.paper_gain],
@@ -106,7 +107,6 @@ def verdicts(record: Record) -> pd.DataFrame:
         "0 % at, paper": [value or "never" for value in table.ends_paper],
         "0 % at, strong": [value or "never" for value in table.ends_strong],
         "masked": ["yes" if value else "" for value in table.masked],
-        "verdict": table.verdict.to_list(),
     }
     return pd.DataFrame(points, index=table.index).replace("-", "−", regex=True)
 
