@@ -16,7 +16,7 @@ from tqdm import tqdm
 from lrlib import data, engine, metrics, models, train
 from lrlib.data import crop_and_flip
 from lrlib.data.dataset import describe
-from lrlib.specs import Regularizer, Spec
+from lrlib.specs import Baseline, Regularizer, Spec
 from lrlib.train import TrainingDiverged
 
 LR = Regularizer(lambda_c=1.0, lambda_n=1.0, from_epoch=1, cut_every=3)
@@ -106,11 +106,17 @@ OTHER_LR = {
 }
 
 
+OTHER_BASELINE = {"sparsity": 0.5, "stable_rank": 0.5, "eps": 0.1, "step_size": 0.1, "steps": 1}
+
+
 def test_the_name_changes_with_every_field():
-    assert OTHER.keys() == {field.name for field in fields(Spec)}
+    assert {*OTHER, "baseline"} == {field.name for field in fields(Spec)}
     assert OTHER_LR.keys() == {field.name for field in fields(Regularizer)}
     specs = [ONE, *(replace(ONE, **{name: value}) for name, value in OTHER.items())]
     specs += [replace(ONE, lr=replace(LR, **{name: value})) for name, value in OTHER_LR.items()]
+    pruned = replace(PLAIN, variant="SNIP", baseline=Baseline())
+    specs += [pruned, *(replace(pruned, baseline=Baseline(**{name: value})) for name, value in OTHER_BASELINE.items())]
+    assert OTHER_BASELINE.keys() == {field.name for field in fields(Baseline)}
     assert len({spec.name.rsplit("_", 1)[1] for spec in specs}) == len(specs)
 
 
@@ -130,7 +136,9 @@ def test_the_name_is_readable_and_fit_for_a_file():
 
 def test_a_specification_survives_json():
     content = json.loads(json.dumps(ONE.content()))
-    assert content == ONE.content() == json.loads(json.dumps(asdict(ONE)))
+    assert content | {"baseline": None} == json.loads(json.dumps(asdict(ONE))) and content == ONE.content()
+    pruned = replace(PLAIN, variant="SNIP", baseline=Baseline(sparsity=0.5))
+    assert pruned.content() == json.loads(json.dumps(asdict(pruned))) and Spec.of(pruned.content()) == pruned
 
 
 @pytest.mark.parametrize(
