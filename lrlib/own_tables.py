@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from lrlib.results import Record, over_seeds
-from lrlib.sections import calibration as section
-from lrlib.sections import training
+from lrlib.sections import calibrated, training
 from lrlib.sections import verdicts as judged
 from lrlib.sections.audit import WORST
 
@@ -79,8 +78,8 @@ def parity(record: Record) -> pd.DataFrame:
 
 def calibration(record: Record) -> pd.DataFrame:
     """The settings that were tried on all images of the fit, by their distance from the paper's row in percent."""
-    fitted = section.residuals(record, "fitted").set_index(section.SETTING).residual
-    tested = section.residuals(record, "tested").set_index(section.SETTING).residual
+    fitted = calibrated.residuals(record, "fitted").set_index(calibrated.SETTING).residual
+    tested = calibrated.residuals(record, "tested").set_index(calibrated.SETTING).residual
     table = pd.DataFrame({"of the fit": fitted, "of other images": tested.reindex(fitted.index)})
     table = table.map(lambda value: "" if pd.isna(value) else f"{100 * value:.1f}")
     return table.rename_axis(index=["unit", "step", "random start", "until fooled", "clipped"])

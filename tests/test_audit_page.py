@@ -164,7 +164,7 @@ def judge(row, record_of, paper, worst, *, plain=(0.2, 0.1), **about):
     for seed in range(3):
         rows += rows_of(row, "N-LR", seed, *plain)
         rows += rows_of(row, "1-LR", seed, paper[seed], worst[seed], **about)
-    record = record_of(rows, page="audit", eps="8/255", unit="pixel")
+    record = record_of(rows, page="audit", eps="8/255", unit="pixel", steps=[20, 200, 1000])
     return record, verdicts.verdicts(record).set_index("variant").loc["1-LR"]
 
 

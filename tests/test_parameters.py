@@ -136,6 +136,12 @@ def test_only_the_presets_own_values_are_at_its_defaults():
     assert not Example.of("quick", count=2).at_defaults()
 
 
+def test_the_presets_first_seed_is_there_only_among_the_seeds():
+    kind = sections.get("adversarial").Parameters
+    assert kind.of("quick", seeds=[2, 0]).first_seed() == 0
+    assert kind.of("quick", seeds=[1, 2]).first_seed() is None
+
+
 def test_one_parameter_can_be_read_alone():
     assert SeededParameters.one("seeds", "3,4") == [3, 4]
     with pytest.raises(ValueError, match=r"^expected seeds to be whole numbers from 0 to 4294967295, got \[-1\]$"):
@@ -269,6 +275,8 @@ def test_every_architecture_with_places_for_lr_layers_may_be_asked_for():
         ("training", {"seeds": [0]}, False),
         ("benchmarks", {"measure": True}, True),
         ("benchmarks", {"measure": True, "rounds": 1}, False),
+        ("audit", {"measure": True}, True),
+        ("calibration", {"measure": True, "screened": 7}, False),
     ],
 )
 def test_measuring_anew_at_the_defaults_makes_the_presets_record(page, shown, kept):
@@ -280,6 +288,8 @@ def test_measuring_anew_at_the_defaults_makes_the_presets_record(page, shown, ke
     [
         ("effective_rank", {"examples": 5}, "expected examples to be at least 20, the number of directions, got 5"),
         ("compression", {"train_examples": 19}, "expected dim of at most 19, the number of training images, got 20"),
+        ("calibration", {"seeds": [0, 1]}, "expected one seed, for the fit is to one network, got 2"),
+        ("audit", {"steps": [20, 200]}, "expected three numbers of steps, got 2"),
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(page, given, fault):

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from lrlib import data, metrics, models, paper, presets, results, sections, train
-from lrlib.sections import measuring, noise_stability
-from lrlib.sections.measuring import VARIANTS
+from lrlib.sections import adversarial, measuring, noise_stability, perturbations
+from lrlib.sections.measuring import VARIANTS, Bench
 from lrlib.sections.parameters import radius
 
 PAGES = sections.PAGES
@@ -127,6 +127,28 @@ def test_no_noise_is_the_clean_accuracy(measured):
     clean = clean[clean.metric == "accuracy"].set_index(["variant", "seed"]).value
     for (variant, seed), value in clean.items():
         assert noise[variant, seed, 0.0] == value
+
+
+def test_table_2_repeats_the_rows_of_table_1(measured):
+    """One network under one attack has one number, wherever it is shown."""
+    keys = ["variant", "seed", "metric", "eps", "steps"]
+    for suffix in ("", "_other_unit"):
+        first, second = (measured["adversarial"].frame(f"table{i}{suffix}").fillna({"steps": 0}) for i in (1, 2))
+        own = first[(first.setting == "white_box") & (first.seed == 0)].set_index(keys).value
+        both = second[second.variant.isin(["N-LR", "1-LR"])].set_index(keys).value
+        assert len(both) and both.to_dict() == own[own.index.get_level_values("variant") != "2-LR"].to_dict()
+
+
+def test_looking_at_some_images_first_finds_the_same_smallest_radius(measured, tiny, monkeypatch):
+    found = {}
+    for some in (3, 1000):
+        monkeypatch.setattr(perturbations, "SOME", some)
+        parameters = adversarial.Parameters.of("quick", **TINY["adversarial"] | {"searched": 30, "search_step": "1/10"})
+        bench = Bench("adversarial", parameters, device="cpu", dataset="digits", progress=False)
+        trained = {name: bench.trained(parameters.spec(name, 0)) for name in VARIANTS}
+        perturbations.smallest(bench, parameters, trained, step_size="1/10", steps=4)
+        found[some] = bench.run.rows
+    assert found[3] == found[1000] and any(row["metric"] == "eps_min" for row in found[3])
 
 
 def test_the_variance_ratio_rises_to_at_most_one(measured):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lrlib.attacks._ascent import answers
 from lrlib.attacks._checks import check_count, check_gradient, check_images, check_logits
 from lrlib.attacks._guard import Model, undisturbed
 
@@ -61,7 +62,7 @@ def deepfool(
     with undisturbed(model), undisturbed(victim):
         x = x.detach().clone()
         x_adv, total = x.clone(), torch.zeros_like(x)
-        ranked, clean = _ranked_classes(model, x)[:, :classes], _ranked_classes(victim, x)[:, 0]
+        ranked, clean = _ranked_classes(model, x)[:, :classes], answers(victim, x)
         active = torch.arange(len(x), device=x.device)
         for _ in range(steps):
             if len(active) == 0:
@@ -69,7 +70,7 @@ def deepfool(
             total[active] += _step_to_nearest_hyperplane(model, x_adv[active], ranked[active])
             moved = x[active] + (1 + overshoot) * total[active]
             x_adv[active] = moved.clamp(0, 1) if clip else moved
-            active = active[_ranked_classes(victim, x_adv[active])[:, 0] == clean[active]]
+            active = active[answers(victim, x_adv[active]) == clean[active]]
     return x_adv
 
 

@@ -9,6 +9,7 @@ from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, finished, lines, new_figure, note
 from lrlib.results import Record, over_seeds, unpack_image
+from lrlib.sections import calibrated
 from lrlib.sections import calibration as section
 from lrlib.sections.parameters import radius
 
@@ -94,13 +95,13 @@ def calibration(record: Record) -> Figure:
     figure, axes = new_figure(record, len(section.STEPS), bands=False)
     frame = record.frame("calibration")
     frame = frame[frame.stage == "screened"]
-    wanted = section.target()
-    best = section.residuals(record, "screened").groupby("unit", sort=False).head(1)
+    wanted = calibrated.target()
+    best = calibrated.residuals(record, "screened").groupby("unit", sort=False).head(1)
     for ax, steps in zip(axes, section.STEPS, strict=True):
         radii = [255 * radius(eps) for eps in section.EPS]
         ax.plot(radii, [wanted[eps, steps] for eps in section.EPS], color="black", marker="*", label="paper")
         for (_, setting), colour, marker in zip(best.iterrows(), (BLUE, ORANGE, GREEN), "os^", strict=False):
-            own = frame[(frame[section.SETTING] == setting[section.SETTING]).all(axis=1) & (frame.steps == steps)]
+            own = frame[(frame[calibrated.SETTING] == setting[calibrated.SETTING]).all(axis=1) & (frame.steps == steps)]
             values = own.set_index("eps").value.reindex(list(section.EPS))
             ax.plot(radii, values, color=colour, marker=marker, label=f"closest in {setting.unit}")
         ax.set(title=f"{steps} steps", xlabel="radius in 1/255", ylabel="accuracy of N-LR", ylim=(0, 1))

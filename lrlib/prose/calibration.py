@@ -5,7 +5,7 @@ from __future__ import annotations
 from lrlib import paper
 from lrlib.prose.format import percent, unit
 from lrlib.results import Record
-from lrlib.sections import calibration as section
+from lrlib.sections import calibrated
 from lrlib.sections.protocol import Protocol
 
 
@@ -25,13 +25,13 @@ def claim() -> str:
 
 def findings(record: Record) -> list[str]:
     """What the fit says, and what the section on attacks uses."""
-    fitted, tested = (section.residuals(record, stage) for stage in ("fitted", "tested"))
-    best = section.protocol_of(fitted.iloc[0])
-    off = next(row.residual for _, row in tested.iterrows() if section.protocol_of(row) == best)
-    found = section.chosen(record)
-    used = section.stated(record.preset) if found is None else found
-    verdict = "identified" if found else f"not identified, for that is more than {percent(section.IDENTIFIED, 0)}"
-    screened = section.residuals(record, "screened")
+    fitted, tested = (calibrated.residuals(record, stage) for stage in ("fitted", "tested"))
+    best = calibrated.protocol_of(fitted.iloc[0])
+    off = next(row.residual for _, row in tested.iterrows() if calibrated.protocol_of(row) == best)
+    found = calibrated.chosen(record)
+    used = calibrated.stated(record.preset) if found is None else found
+    verdict = "identified" if found else f"not identified, for that is more than {percent(calibrated.IDENTIFIED, 0)}"
+    screened = calibrated.residuals(record, "screened")
     nearest = ", ".join(
         f"{percent(rows.residual.min())} in {unit(name)}" for name, rows in screened.groupby("unit", sort=False)
     )
@@ -48,14 +48,14 @@ def precision(record: Record) -> list[str]:
     """What gradients in bf16 change."""
     if not any(row["artefact"] == "precision" for row in record.rows):
         return ["Not compared: the machine of this record has no bf16 of its own."]
-    gaps = section.differences(record)
-    said = ", ".join(f"{variant} {100 * gap:+.2f}" for (variant, _), gap in gaps.items()).replace("-0", "−0")
-    verdict = "may" if gaps.abs().max() <= section.AGREEMENT else "may not"
+    gaps = calibrated.differences(record)
+    said = ", ".join(f"{variant} {100 * gap:+.2f}" for (variant, _), gap in gaps.items()).replace(" -", " −")
+    verdict = "may" if calibrated.agrees(record) else "may not"
     rows = record.frame("precision")
     return [
         f"Accuracy after the attack in fp32 less that after the attack in bf16, in points, on {int(rows.n.iloc[0])} "
-        f"test images: {said}. At most {100 * section.AGREEMENT:.1f} are allowed, so bf16 {verdict} stand in for fp32 "
-        f"in the iterative attacks at `{record.preset}`."
+        f"test images: {said}. At most {100 * calibrated.AGREEMENT:.1f} are allowed, so bf16 {verdict} stand in for "
+        f"fp32 in the iterative attacks at `{record.preset}`."
     ]
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
+from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lrlib import metrics
 from lrlib.results import Record
-from lrlib.sections import calibration, perturbations
-from lrlib.sections.measuring import Bench, keys, variants
+from lrlib.sections import calibrated, perturbations
+from lrlib.sections.measuring import VARIANTS, Bench, keys, variants
 from lrlib.sections.parameters import is_radius, parameter, radius
-from lrlib.sections.protocol import Attack, ProtocolParameters, Scales, at_precision
+from lrlib.sections.protocol import Attack, ProtocolParameters
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 COMPARED = ("SNIP", "SRN", "SN")  # table 2's other methods
 BOTTLENECK = "Bottle-1LR"  # figure 4a's
+TABLES = {"table1": VARIANTS, "table2": ("N-LR", *COMPARED, "1-LR")}
 
 
 @dataclass(frozen=True)
@@ -60,26 +63,23 @@ class Parameters(ProtocolParameters):
             "search_step": "1/255",
             "search_steps": 50,
             "gallery": 5,
-            **asdict(calibration.used(preset)),
+            "precision": calibrated.precision(preset),
+            **asdict(calibrated.used(preset)),
         }
         digits = {"ladder": ["8/255", "16/255", "32/255", "64/255"], "search_step": "16/255", "search_steps": 20}
         own = {
             "quick": {"examples": 300, "searched": 100, "precision": "fp32", **digits},
-            "small": {"examples": 1_000, "searched": 256, "precision": "bf16"},
-            "paper": {"examples": 10_000, "searched": 1_000, "precision": "bf16"},
+            "small": {"examples": 1_000, "searched": 256},
+            "paper": {"examples": 10_000, "searched": 1_000},
         }
         return shared | own[preset]
 
 
 def specs(parameters: Parameters) -> list[Spec]:
-    """The models that the measurement needs: the variants of all seeds, the others of the first."""
-    return [*variants(parameters), *(parameters.spec(name, parameters.seeds[0]) for name in others(parameters))]
-
-
-def others(parameters: Parameters) -> tuple[str, ...]:
-    """The variants that are measured with the first of the preset's seeds alone."""
-    first = type(parameters).of(parameters.preset).seeds[0]
-    return (*COMPARED, BOTTLENECK) if parameters.seeds[0] == first else ()
+    """The models that the measurement needs: the variants of all seeds, the others of the preset's first."""
+    first = parameters.first_seed()
+    others = [] if first is None else [parameters.spec(name, first) for name in (*COMPARED, BOTTLENECK)]
+    return [*variants(parameters), *others]
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -98,10 +98,10 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
     bench = Bench("adversarial", parameters, device=device, dataset=parameters.dataset, progress=progress)
     for seed in parameters.seeds:
         trained = {spec.variant: bench.trained(spec) for spec in networks if spec.seed == seed}
-        main = {name: one for name, one in trained.items() if name not in (*COMPARED, BOTTLENECK)}
-        _tables(bench, parameters, trained)
-        bottleneck = {name: one for name, one in trained.items() if name == BOTTLENECK}
-        perturbations.ladder(bench, parameters, parameters.ladder, main | bottleneck)
+        main = {name: trained[name] for name in VARIANTS}
+        _tables(bench, parameters, {name: one for name, one in trained.items() if name != BOTTLENECK})
+        laddered = {name: one for name, one in trained.items() if name not in COMPARED}
+        perturbations.ladder(bench, parameters, parameters.ladder, laddered)
         perturbations.smallest(bench, parameters, main, step_size=parameters.search_step, steps=parameters.search_steps)
         perturbations.deepfool(
             bench, parameters, main, gallery=parameters.gallery if seed == parameters.seeds[0] else 0
@@ -112,19 +112,26 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
 def _tables(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -> None:
     """Tables 1 and 2 of one seed: clean, white box, and N-LR's examples shown to the LR variants."""
-    main = [one for name, one in trained.items() if name not in (*COMPARED, BOTTLENECK)]
-    rivals = [trained[name] for name in ("N-LR", *COMPARED, "1-LR") if all(rival in trained for rival in COMPARED)]
-    for artefact, group in (("table1", main), ("table2", rivals)):
-        for one in group:
-            correct = metrics.correct(one.model, bench.x, bench.y).cpu().numpy()
-            about = {**keys(one.spec), "setting": "white_box", "attack": "", "eps": "", "steps": None}
-            bench.run.add_accuracy(artefact, "accuracy", correct, **about)
+    whole = all(name in trained for name in COMPARED)
+    tables = {table: names for table, names in TABLES.items() if whole or table == "table1"}
+
+    def add(one: Trained, metric: str, correct: NDArray[np.bool_], suffix: str = "", **about: Any) -> None:
+        for table, names in tables.items():
+            if one.spec.variant in names and (about["setting"] == "white_box" or table == "table1"):
+                bench.run.add_accuracy(f"{table}{suffix}", metric, correct, keep=bool(about["eps"]), **about)
+
+    for one in trained.values():
+        correct = metrics.correct(one.model, bench.x, bench.y).cpu().numpy()
+        add(one, "accuracy", correct, **keys(one.spec), setting="white_box", attack="", eps="", steps=None)
+    main = [trained[name] for name in VARIANTS]
     for unit, suffix in ((parameters.unit, ""), (other_unit(parameters.unit), "_other_unit")):
-        for one in main:
-            victims = main if one.spec.variant == "N-LR" else [one]
-            _attacked(bench, parameters, one, victims, unit, f"table1{suffix}")
-        for one in rivals:
-            _attacked(bench, parameters, one, [one], unit, f"table2{suffix}")
+        for source, eps in product(trained.values(), parameters.eps):
+            victims = main if source.spec.variant == "N-LR" else [source]
+            found = _attacked(bench, parameters, source, victims, unit, eps)
+            for victim, steps in product(victims, parameters.steps):
+                setting = "white_box" if victim is source else "black_box"
+                about = {**keys(victim.spec), "setting": setting, "attack": "pgd", "eps": eps, "steps": steps}
+                add(victim, "adversarial_accuracy", found[_column(victim, steps)].astype(bool), suffix, **about)
 
 
 def other_unit(unit: str) -> str:
@@ -133,43 +140,23 @@ def other_unit(unit: str) -> str:
 
 
 def _attacked(
-    bench: Bench, parameters: Parameters, source: Trained, victims: list[Trained], unit: str, artefact: str
-) -> None:
-    """Accuracy of each victim on the source's examples, made with each radius and number of steps."""
-    scale = Scales(bench.dataset, bench.device)[unit]
-    attack = Attack(at_precision(source.model, parameters.precision), parameters.protocol(unit=unit), scale)
-    for eps in parameters.eps:
-        name = f"{source.spec.variant}, PGD at {eps}, {unit}"
-        shown = partial(_shown, attack, victims, radius(eps), parameters.steps)
-        right = bench.in_batches(name, [source, *victims], bench.x, bench.y, shown)
-        for steps in parameters.steps:
-            for victim in victims:
-                about = {
-                    "setting": "white_box" if victim is source else "black_box",
-                    "attack": "pgd",
-                    "eps": eps,
-                    "steps": steps,
-                }
-                correct = right[f"{victim.spec.variant} {steps}"].astype(bool)
-                bench.run.add_accuracy(
-                    artefact, "adversarial_accuracy", correct, keep=True, **keys(victim.spec), **about
-                )
+    bench: Bench, parameters: Parameters, source: Trained, victims: list[Trained], unit: str, eps: str
+) -> dict[str, NDArray[Any]]:
+    """Whether each victim is right about the source's examples of that radius after each of the numbers of steps."""
+    attack = Attack.on(bench, source.model, parameters.protocol(unit=unit), parameters.precision)
+
+    def right(x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, list[Any]]:
+        way = attack.iterates(x, y, generator, eps=radius(eps), steps=max(parameters.steps))
+        return {
+            _column(victim, k): metrics.correct(victim.model, x_adv, y).tolist()
+            for k, x_adv in enumerate(way)
+            if k in parameters.steps
+            for victim in victims
+        }
+
+    name = f"{source.spec.variant}, PGD at {eps}, {unit}"
+    return bench.in_batches(name, [source, *victims], bench.x, bench.y, right)
 
 
-def _shown(
-    attack: Attack,
-    victims: list[Trained],
-    eps: float,
-    steps: list[int],
-    x: Tensor,
-    y: Tensor,
-    generator: torch.Generator,
-) -> dict[str, list[Any]]:
-    """Whether each victim is right after each of these numbers of steps."""
-    way = attack.iterates(x, y, eps=eps, steps=max(steps), generator=generator)
-    return {
-        f"{victim.spec.variant} {k}": metrics.correct(victim.model, x_adv, y).tolist()
-        for k, x_adv in enumerate(way)
-        if k in steps
-        for victim in victims
-    }
+def _column(victim: Trained, steps: int) -> str:
+    return f"{victim.spec.variant} {steps}"

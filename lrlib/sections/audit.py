@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from torch import Tensor
 
 from lrlib import metrics, presets, zoo
 from lrlib.results import Record
-from lrlib.sections import auditing, calibration
+from lrlib.sections import auditing, calibrated
 from lrlib.sections.auditing import Audited, Ball, Strong
 from lrlib.sections.measuring import VARIANTS, Bench, keys
-from lrlib.sections.parameters import is_radius, parameter, radius
-from lrlib.sections.protocol import Attack, ProtocolParameters, Scales, at_precision
+from lrlib.sections.parameters import anew, is_radius, parameter, radius
+from lrlib.sections.protocol import Attack, ProtocolParameters, in_pixels
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
@@ -52,32 +53,33 @@ class Parameters(ProtocolParameters):
         counts="test",
     )
     radii: list[str] = parameter("radii in pixels, from small to large", expected="radii in (0, 1]", check=is_radius)
-    measure: bool = parameter(
-        "measure anew instead of showing the committed record", expected="true or false", check=lambda v: True
-    )
+    measure: bool = anew()
+
+    def __post_init__(self) -> None:
+        if len(self.steps) != 3:
+            raise ValueError(f"expected three numbers of steps, got {len(self.steps)}")
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
         """The paper's smallest radius, or its largest for the digits, in the unit that the calibration arrives at."""
-        protocol = asdict(calibration.used(preset))
+        protocol = asdict(calibrated.used(preset))
         pixels = ["0.25/255", "0.5/255", *(f"{2**k}/255" for k in range(8)), "1"]
-        own = {"eps": "8/255", "examples": 512, "costly": 128, "precision": "bf16"}
+        own = {"eps": "8/255", "examples": 512, "costly": 128, "precision": calibrated.precision(preset)}
         if preset == "quick":
             own = {"eps": "20/255", "examples": 128, "costly": 64, "precision": "fp32", "steps": [20, 100, 400]}
         shared = {"seeds": [0, 1, 2], "steps": [20, 200, 1000], "restarts": 20, "patience": 5, "radii": pixels}
         return protocol | shared | own | {"measure": False}
 
-    def at_defaults(self) -> bool:
-        """Whether these are the preset's own values, measured anew or not."""
-        return replace(self, measure=False) == type(self).of(self.preset)
+    def needed(self) -> list[Spec]:
+        """The models that a measurement needs: the variants of all seeds, the PGD-trained network of the first."""
+        main = [self.spec(variant, seed) for seed in self.seeds for variant in VARIANTS]
+        first = self.first_seed()
+        return main if first is None else [*main, self.spec(ROBUST, first)]
 
 
 def specs(parameters: Parameters) -> list[Spec]:
-    """The models that a new measurement needs: the variants of all seeds, the PGD-trained network of the first."""
-    if not parameters.measure:
-        return []
-    main = [parameters.spec(variant, seed) for seed in parameters.seeds for variant in VARIANTS]
-    return [*main, parameters.spec(ROBUST, _first(parameters))] if _has_controls(parameters) else main
+    """The models that a new measurement needs."""
+    return parameters.needed() if parameters.measure else []
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -91,10 +93,9 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
     Returns:
         The record, with rows of ``audit`` (every attack in one ball) and ``audit_radii`` (accuracy against the radius).
     """
-    needed = specs(replace(parameters, measure=True))
     bench = Bench("audit", parameters, device=device, dataset=parameters.dataset, progress=progress)
     for seed in parameters.seeds:
-        trained = {spec.variant: bench.trained(spec) for spec in needed if spec.seed == seed}
+        trained = {spec.variant: bench.trained(spec) for spec in parameters.needed() if spec.seed == seed}
         audited = [Audited.of(one) for one in trained.values()]
         if ROBUST in trained:
             audited.append(Audited.planted(trained["N-LR"]))
@@ -112,23 +113,20 @@ class _Audit:
     def __init__(self, bench: Bench, parameters: Parameters, audited: Audited) -> None:
         self.bench, self.parameters, self.audited = bench, parameters, audited
         self.about = {**keys(audited.trained.spec), "variant": audited.name}
-        self.ball = Ball(radius(parameters.eps) * Scales(bench.dataset, bench.device)[parameters.unit])
-        self.standing: NDArray[np.bool_] = np.ones(len(bench.x), dtype=bool)
+        self.ball = Ball(radius(parameters.eps) * in_pixels(bench.dataset, parameters.unit).to(bench.device))
+        self.clean = self._measured("clean", bench.x, bench.y, _answering(audited, lambda x, y, generator: x))
+        self.standing = self.clean.copy()
 
     def paper(self, plain: Trained) -> None:
         """The paper's protocol: 20 steps, with the network's own gradients and with N-LR's."""
         given, steps = self.parameters, self.parameters.steps[0]
-        self._try("clean", PAPER, lambda x, y, generator: x)
+        self._add("clean", PAPER, self.clean, on="all")
         sources = {f"PGD-{steps}": self.audited.network, f"PGD-{steps} on N-LR": plain.model}
         if self.audited.network is plain.model:
             del sources[f"PGD-{steps} on N-LR"]
         for name, source in sources.items():
-            attack = Attack(at_precision(source, given.precision), given.protocol(), self._scale())
-
-            def last(x: Tensor, y: Tensor, generator: torch.Generator, attack: Attack = attack) -> Tensor:
-                *_, x_adv = attack.iterates(x, y, eps=radius(given.eps), steps=steps, generator=generator)
-                return x_adv
-
+            attack = Attack.on(self.bench, source, given.protocol(), given.precision)
+            last = partial(attack.after, eps=radius(given.eps), steps=steps)
             self._try(name, PAPER, last, own=given.clip)
 
     def strong(self, plain: Trained, other: Trained | None) -> None:
@@ -161,7 +159,7 @@ class _Audit:
         """Accuracy against the radius in pixels: under the paper's loss, and in the worst case of three losses."""
         steps = self.parameters.steps[0]
         for group, losses in ((PAPER, ["cross-entropy"]), ("strong", list(auditing.LOSSES))):
-            standing = self._measured("clean", self.bench.x, self.bench.y, _answering(self.audited, lambda x, y, g: x))
+            standing = self.clean.copy()
             for eps in self.parameters.radii:
                 ball = Ball(radius(eps) * torch.ones(1, 1, 1, device=self.bench.device))
                 tries = dict(
@@ -213,9 +211,6 @@ class _Audit:
     def _flat(self, x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, list[Any]]:
         return {"is": auditing.without_gradient(self.audited.network, x, y).tolist()}
 
-    def _scale(self) -> Tensor:
-        return Scales(self.bench.dataset, self.bench.device)[self.parameters.unit]
-
 
 def _answering(audited: Audited, attack: Strong) -> Callable[[Tensor, Tensor, torch.Generator], dict[str, list[Any]]]:
     """Whether the answers to attacked images are right."""
@@ -232,11 +227,3 @@ def _other_seed(bench: Bench, parameters: Parameters, one: Trained) -> Trained |
     if found is not None:
         bench.run.used(found)
     return found
-
-
-def _first(parameters: Parameters) -> int:
-    return type(parameters).of(parameters.preset).seeds[0]
-
-
-def _has_controls(parameters: Parameters) -> bool:
-    return _first(parameters) in parameters.seeds

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -121,25 +122,8 @@ def ensemble(audited: Audited, ball: Ball) -> Strong | None:
 
 def restarted(audited: Audited, ball: Ball, *, steps: int, restarts: int, patience: int, precision: str) -> Strong:
     """Short PGD on the margin from many starts."""
-    network = at_precision(audited.network, precision)
-
-    def attack(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        return attacks.pgd(
-            network,
-            x,
-            y,
-            eps=ball.eps,
-            step_size=ball.eps / 8,
-            steps=steps,
-            loss=attacks.margin_per_example,
-            restarts=restarts,
-            patience=patience,
-            until_fooled=True,
-            victim=audited.network,
-            generator=generator,
-        )
-
-    return attack
+    network, loss = at_precision(audited.network, precision), attacks.margin_per_example
+    return _pgd(network, audited.network, ball, steps, loss, restarts=restarts, patience=patience)
 
 
 def long(audited: Audited, ball: Ball, *, steps: int, precision: str) -> Strong:
@@ -153,7 +137,9 @@ def without_gradient(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return (attacks.gradient(model, x, y) == 0).flatten(1).all(dim=1)
 
 
-def _pgd(network: nn.Module, victim: nn.Module, ball: Ball, steps: int, loss: Loss, *, part: int = 8) -> Strong:
+def _pgd(
+    network: nn.Module, victim: nn.Module, ball: Ball, steps: int, loss: Loss, *, part: int = 8, **more: Any
+) -> Strong:
     def attack(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         return attacks.pgd(
             network,
@@ -166,6 +152,7 @@ def _pgd(network: nn.Module, victim: nn.Module, ball: Ball, steps: int, loss: Lo
             until_fooled=True,
             victim=victim,
             generator=generator,
+            **more,
         )
 
     return attack

@@ -22,7 +22,7 @@ from lrlib.results import Record
 from lrlib.runs import Run
 from lrlib.sections import attack_costs
 from lrlib.sections.parameters import Parameters as Base
-from lrlib.sections.parameters import parameter
+from lrlib.sections.parameters import anew, parameter
 from lrlib.sections.timing import timed
 from lrlib.specs import Spec
 
@@ -37,7 +37,9 @@ MEMBERS = 5
 class Parameters(Base):
     """Parameters of the page."""
 
-    parts: list[str] = parameter("what to measure", expected=f"some of {', '.join(PARTS)}", check=PARTS.__contains__)
+    parts: list[str] = parameter(
+        "what to measure", expected=f"some of {', '.join(PARTS)}", check=PARTS.__contains__, defines=False
+    )
     width: int = parameter(
         "width of the ResNet-18 whose LR layer before the fourth block is measured",
         expected="a whole number from 1 on",
@@ -54,9 +56,7 @@ class Parameters(Base):
     )
     attacked: int = parameter("images that are attacked", expected="a whole number from 1 on", check=lambda v: v >= 1)
     rounds: int = parameter("rounds that are timed", expected="a whole number from 1 on", check=lambda v: v >= 1)
-    measure: bool = parameter(
-        "measure anew instead of showing the committed record", expected="true or false", check=lambda v: True
-    )
+    measure: bool = anew()
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
@@ -66,10 +66,6 @@ class Parameters(Base):
             "small": {"width": 16, "batch_size": 128, "sizes": [1_024], "widths": [16], "attacked": 32},
             "paper": {"width": 64, "batch_size": 128, "sizes": [2_048, 4_096], "widths": [16, 64], "attacked": 32},
         }[preset]
-
-    def at_defaults(self) -> bool:
-        """Whether these are the preset's own values, whatever part is measured anew."""
-        return replace(self, measure=False, parts=list(PARTS)) == type(self).of(self.preset)
 
 
 def specs(parameters: Parameters) -> list[Spec]:

@@ -16,7 +16,12 @@ LARGEST_SEED = 2**32 - 1
 
 
 def parameter(
-    help: str, *, expected: str, check: Callable[[Any], bool], counts: Literal["train", "test"] | None = None
+    help: str,
+    *,
+    expected: str,
+    check: Callable[[Any], bool],
+    counts: Literal["train", "test"] | None = None,
+    defines: bool = True,
 ) -> Any:
     """A field of a page's parameters.
 
@@ -25,8 +30,19 @@ def parameter(
         expected: What a good value is, for the message about a bad one.
         check: Whether a value of the right type is good; for a list, whether one of its members is.
         counts: Which images it is a number of, so that it can be held to how many a dataset has.
+        defines: Whether it says what is measured; one that only says whether to, or which part, doesn't.
     """
-    return field(metadata={"help": help, "expected": expected, "check": check, "counts": counts})
+    return field(metadata={"help": help, "expected": expected, "check": check, "counts": counts, "defines": defines})
+
+
+def switch(help: str, *, defines: bool = True) -> Any:
+    """A :func:`parameter` that is true or false."""
+    return parameter(help, expected="true or false", check=lambda v: True, defines=defines)
+
+
+def anew() -> Any:
+    """The parameter ``measure`` of the pages that otherwise show what is committed."""
+    return switch("measure anew instead of showing the committed record", defines=False)
 
 
 def radius(text: str) -> float:
@@ -129,8 +145,9 @@ class Parameters:
                 )
 
     def at_defaults(self) -> bool:
-        """Whether these are the preset's own values, so that the result is the preset's record."""
-        return self == type(self).of(self.preset)
+        """Whether what is measured is what the preset's record has, all of it or a part."""
+        own = type(self).of(self.preset)
+        return all(getattr(self, one.name) == getattr(own, one.name) for one in fields(self) if one.metadata["defines"])
 
     def content(self) -> dict[str, Any]:
         """The values as a record keeps them."""
@@ -160,6 +177,11 @@ class SeededParameters(Parameters):
         expected=f"whole numbers from 0 to {LARGEST_SEED}",
         check=lambda v: 0 <= v <= LARGEST_SEED,
     )
+
+    def first_seed(self) -> int | None:
+        """The first of the preset's seeds, with which what has one seed alone is measured, if it is among these."""
+        first = type(self).of(self.preset).seeds[0]
+        return first if first in self.seeds else None
 
 
 @dataclass(frozen=True)

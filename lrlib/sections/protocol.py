@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from lrlib import attacks
 from lrlib.data import Dataset, as_float
-from lrlib.sections.measuring import NetworkParameters
-from lrlib.sections.parameters import is_radius, parameter, radius
+from lrlib.sections.measuring import Bench, NetworkParameters
+from lrlib.sections.parameters import is_radius, parameter, radius, switch
 
 UNITS = ("pixel", "normalized", "normalized by image")
 PRECISIONS = ("fp32", "bf16")
@@ -69,41 +70,44 @@ class Attack:
     loss: attacks.Loss = attacks.cross_entropy_per_example
     victim: nn.Module | None = None
 
-    def iterates(self, x: Tensor, y: Tensor, *, eps: float, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    @classmethod
+    def on(cls, bench: Bench, network: nn.Module, protocol: Protocol, precision: str, **more: Any) -> Self:
+        """The attack on a network, with gradients in fp32 or bf16; its mistakes are those of its fp32 answers."""
+        scale = in_pixels(bench.dataset, protocol.unit).to(bench.device)
+        return cls(at_precision(network, precision), protocol, scale, **{"victim": network} | more)
+
+    def iterates(self, x: Tensor, y: Tensor, generator: torch.Generator, *, eps: float, steps: int) -> Iterator[Tensor]:
         """The images after 0, 1, ... steps, see ``attacks.iterates``; ``eps`` is in the protocol's unit."""
-        return attacks.iterates(
-            self.network,
-            x,
-            y,
-            eps=eps * self.scale,
-            step_size=step(self.protocol.step_size, eps) * self.scale,
-            steps=steps,
-            random_start=self.protocol.random_start,
-            generator=generator,
-            loss=self.loss,
-            victim=self.victim,
-            until_fooled=self.protocol.until_fooled,
-            clip=self.protocol.clip,
-        )
+        return attacks.iterates(self.network, x, y, steps=steps, generator=generator, **self._options(eps))
+
+    def after(self, x: Tensor, y: Tensor, generator: torch.Generator, *, eps: float, steps: int) -> Tensor:
+        """The images after all steps."""
+        return attacks.pgd(self.network, x, y, steps=steps, generator=generator, **self._options(eps))
+
+    def _options(self, eps: float) -> dict[str, Any]:
+        return {
+            "eps": eps * self.scale,
+            "step_size": step(self.protocol.step_size, eps) * self.scale,
+            "random_start": self.protocol.random_start,
+            "loss": self.loss,
+            "victim": self.victim,
+            "until_fooled": self.protocol.until_fooled,
+            "clip": self.protocol.clip,
+        }
 
 
-class Scales:
-    """One unit in pixels for each unit, as a tensor that broadcasts against images ``(n, c, h, w)``."""
+def in_pixels(dataset: Dataset, unit: str) -> Tensor:
+    """One unit in pixels, as a tensor that broadcasts against images ``(n, c, h, w)``."""
+    if unit == "pixel":
+        return torch.ones(1, 1, 1)
+    values = torch.tensor(dataset.std) if unit == "normalized" else _deviation_by_image(dataset)
+    return values.view(-1, 1, 1)
 
-    def __init__(self, dataset: Dataset, device: torch.device) -> None:
-        self._dataset, self._device = dataset, device
 
-    def __getitem__(self, unit: str) -> Tensor:
-        if unit == "pixel":
-            return torch.ones(1, 1, 1, device=self._device)
-        values = torch.tensor(self._dataset.std) if unit == "normalized" else self._by_image
-        return values.view(-1, 1, 1).to(self._device)
-
-    @cached_property
-    def _by_image(self) -> Tensor:
-        parts = torch.split(self._dataset.x_train, 4096)
-        within = [as_float(part).flatten(2).std(dim=2) for part in parts]
-        return torch.cat(within).double().mean(dim=0).float()
+@cache
+def _deviation_by_image(dataset: Dataset) -> Tensor:
+    within = [as_float(part).flatten(2).std(dim=2) for part in torch.split(dataset.x_train, 4096)]
+    return torch.cat(within).double().mean(dim=0).float()
 
 
 class Fast(nn.Module):
@@ -137,13 +141,9 @@ class ProtocolParameters(NetworkParameters):
     step_size: str = parameter(
         "length of a step of an iterative attack", expected="a number in (0, 1] such as 1/255, or eps/4", check=is_step
     )
-    random_start: bool = parameter(
-        "start at a uniform draw from the ball", expected="true or false", check=lambda v: True
-    )
-    until_fooled: bool = parameter(
-        "leave an image alone once it is fooled", expected="true or false", check=lambda v: True
-    )
-    clip: bool = parameter("keep attacked images in [0, 1]", expected="true or false", check=lambda v: True)
+    random_start: bool = switch("start at a uniform draw from the ball")
+    until_fooled: bool = switch("leave an image alone once it is fooled")
+    clip: bool = switch("keep attacked images in [0, 1]")
     precision: str = parameter(
         "arithmetic in which gradients are computed; answers are always fp32",
         expected=f"one of {', '.join(PRECISIONS)}",

@@ -14,7 +14,7 @@ from lrlib import data, engine, linalg, metrics, models, presets, zoo
 from lrlib.results import Record
 from lrlib.sections.measuring import Bench, keys
 from lrlib.sections.parameters import SeededParameters as Base
-from lrlib.sections.parameters import parameter
+from lrlib.sections.parameters import anew, parameter
 from lrlib.specs import Regularizer, Spec
 from lrlib.train import TrainingDiverged
 
@@ -29,7 +29,10 @@ class Parameters(Base):
     """Parameters of the page."""
 
     parts: list[str] = parameter(
-        "what to measure", expected=f"some of {', '.join(ARTEFACTS)}", check=ARTEFACTS.__contains__
+        "what to measure",
+        expected=f"some of {', '.join(ARTEFACTS)}",
+        check=ARTEFACTS.__contains__,
+        defines=False,
     )
     search_epochs: int = parameter(
         "epochs of each candidate of the search", expected="a whole number from 2 on", check=lambda v: v >= 2
@@ -40,9 +43,7 @@ class Parameters(Base):
     parity_epochs: int = parameter(
         "epochs of each training in fp32 and bf16", expected="a whole number from 1 on", check=lambda v: v >= 1
     )
-    measure: bool = parameter(
-        "measure anew instead of showing the committed record", expected="true or false", check=lambda v: True
-    )
+    measure: bool = anew()
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
@@ -50,10 +51,6 @@ class Parameters(Base):
         epochs = {"quick": (20, 6, 5), "small": (5, 2, 5), "paper": (30, 5, 5)}[preset]
         rest = dict(zip(("search_epochs", "stability_epochs", "parity_epochs"), epochs, strict=True))
         return rest | {"seeds": [0, 1, 2], "parts": list(ARTEFACTS), "measure": False}
-
-    def at_defaults(self) -> bool:
-        """Whether these are the preset's own values, whatever part is measured anew."""
-        return replace(self, measure=False, parts=list(ARTEFACTS)) == type(self).of(self.preset)
 
 
 @dataclass(frozen=True)
