@@ -17,7 +17,8 @@
 # images alone. Projected gradient descent (PGD) {cite}`madry2018` moves each image within a ball of radius `eps` in the
 # maximum norm to where the loss is high; the iterative least-likely attack {cite}`kurakin2017` pulls it towards the class that is the
 # least likely; DeepFool {cite}`moosavi2016` looks for the nearest image of another class. *White box* attacks see the
-# network they attack; *black box* ones have N-LR's gradients.
+# network they attack; *black box* ones have N-LR's gradients. Ours is a third setting, `another_seed`: the same network
+# trained from another seed is shown the examples.
 #
 # The paper leaves open in which unit its radii are, and more. The page on [which attack it was](calibration) fits these
 # choices to the paper's N-LR row, and the [audit](audit) asks what is left of the differences under stronger attacks.

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from lrlib import models
 from lrlib.dense import Projection
 from lrlib.lowrank import LowRank, Start
+from lrlib.typed import fits
 
 
 @dataclass(frozen=True)
@@ -218,22 +219,9 @@ def _fields(kind: type, content: Any) -> dict[str, Any]:
         faults = [f"{name!r} is missing" for name in missing] + [f"{name!r} is unknown" for name in unknown]
         raise ValueError(f"expected the fields {', '.join(types)}, but {', '.join(faults)}")
     for name, value in content.items():
-        if not _is(value, types[name]):
+        if not fits(value, types[name]):
             raise ValueError(f"expected {name} to be {_spelled(types[name])}, got {value!r}")
     return {name: _as(value, types[name]) for name, value in content.items()}
-
-
-def _is(value: Any, kind: Any) -> bool:
-    members = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in members
-    if get_origin(kind) is tuple:
-        return isinstance(value, list | tuple) and all(_is(one, members[0]) for one in value)
-    if members:  # a union
-        return any(_is(value, one) for one in members)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _as(value: Any, kind: Any) -> Any:

@@ -14,7 +14,7 @@ from lrlib import provenance
 ROOT = provenance.ROOT
 # From the bottom up; a room imports only from the layers below its own.
 LAYERS = (
-    {"linalg", "svd", "files", "journal", "provenance", "intervals", "packing", "paper"},
+    {"linalg", "svd", "files", "journal", "provenance", "intervals", "packing", "paper", "typed"},
     {"factors"},
     {"nystrom", "dense"},
     {"factored"},

@@ -69,8 +69,8 @@ def test_the_number_of_rows_under_attack_follows_from_the_parameters(measured):
     found = measured["adversarial"].frame("table10").query("metric == 'found'").value.sum()
     fooled = measured["adversarial"].frame("table3").query("metric == 'rho' and attack == 'smallest_fgsm'")
     assert counts == {
-        "table1": seeds * (variants + radii * (variants + 2)),
-        "table1_other_unit": seeds * radii * (variants + 2),
+        "table1": seeds * (variants + radii * (2 * variants + 2)),  # the network, its twin of another seed, N-LR's two
+        "table1_other_unit": seeds * radii * (2 * variants + 2),
         "table2": methods + radii * methods,
         "table2_other_unit": radii * methods,
         "figure4a": (seeds * variants + 1) * 2 * 2,
@@ -127,6 +127,17 @@ def test_no_noise_is_the_clean_accuracy(measured):
     clean = clean[clean.metric == "accuracy"].set_index(["variant", "seed"]).value
     for (variant, seed), value in clean.items():
         assert noise[variant, seed, 0.0] == value
+
+
+def test_examples_are_also_shown_to_the_same_network_of_another_seed(measured, tiny):
+    """Rows of the network that they were made on; the other one is that of the preset's next seed."""
+    frame = measured["adversarial"].frame("table1")
+    twins = frame[frame.setting == "another_seed"]
+    assert set(twins.groupby(["variant", "seed"]).groups) == {(name, seed) for name in VARIANTS for seed in (0, 1)}
+    kind = sections.get("adversarial").Parameters
+    assert [kind.of("quick").following(seed) for seed in (0, 1, 2, 7)] == [1, 2, 0, None]
+    needed = {(spec.variant, spec.seed) for spec in adversarial.specs(kind.of("small", seeds=[2]))}
+    assert needed == {(name, seed) for name in VARIANTS for seed in (2, 0)}
 
 
 def test_table_2_repeats_the_rows_of_table_1(measured):
@@ -188,7 +199,7 @@ def test_key_columns_are_spelled_as_in_the_paper(artefact, measured):
     keys = [key for key in paper.KEYS if key in printed]
     assert set(keys) <= set(rows.columns)
     for key in {"setting", "attack"} & set(keys):
-        assert set(rows[key]) <= {*printed[key], "smallest_fgsm"}  # which is the companion's own
+        assert set(rows[key]) <= {*printed[key], "smallest_fgsm", "another_seed"}  # which are the companion's own
     assert set(printed.variant) <= {*VARIANTS, "Bottle-1LR"}
     assert set(rows.metric) & set(printed.metric)
 

@@ -18,9 +18,9 @@ _ON_THE_WAY = {"instantaneous_accuracy": BLUE, "cumulative_accuracy": ORANGE}
 
 
 def attacked(record: Record) -> Figure:
-    """Table 1 drawn: accuracy against the radius, a panel for each setting and number of steps."""
+    """Table 1 drawn: accuracy against the radius, a panel for each of its settings and numbers of steps."""
     frame = record.frame("table1")
-    frame = frame[frame.metric == "adversarial_accuracy"]
+    frame = frame[(frame.metric == "adversarial_accuracy") & frame.setting.isin(["white_box", "black_box"])]
     frame = frame.assign(steps=frame.steps.astype(int))
     panels = list(frame.groupby(["setting", "steps"], sort=False).groups)
     panels.sort(key=lambda panel: (panel[0] != "white_box", panel[1]))

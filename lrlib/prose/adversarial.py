@@ -9,7 +9,7 @@ import pandas as pd
 from lrlib import paper
 from lrlib.prose.format import compare, percent, spread, unit
 from lrlib.results import Record, over_seeds
-from lrlib.sections.adversarial import other_unit
+from lrlib.sections.adversarial import TWIN, other_unit
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import radius
 
@@ -57,6 +57,7 @@ def findings(record: Record) -> list[str]:
         f"{spread(white, '1-LR')} of 1-LR's and {spread(white, '2-LR')} of 2-LR's. " + compare(white, "The accuracy"),
         f"**Black box**, the same examples made on N-LR: {spread(black, '1-LR')} for 1-LR and {spread(black, '2-LR')} "
         f"for 2-LR. {_masking(attacked)}",
+        *_twins(attacked),
         *_steps_too_short(record),
         _deepfool(record),
         *(say(record) for artefact, say in parts.items() if artefact in set(record.frame().artefact)),
@@ -83,7 +84,8 @@ def _in_the_other_unit(record: Record) -> str:
 def _masking(attacked: pd.DataFrame) -> str:
     """Where an attack that sees the network does worse than one that doesn't, the sign of masked gradients."""
     mean = over_seeds(attacked, ["variant", "eps", "steps", "setting"])
-    table = mean.pivot(index=["variant", "eps", "steps"], columns="setting", values="value").dropna()
+    table = mean.pivot(index=["variant", "eps", "steps"], columns="setting", values="value")
+    table = table[["white_box", "black_box"]].dropna()
     worse = table[table.white_box > table.black_box]
     if worse.empty:
         return (
@@ -94,6 +96,15 @@ def _masking(attacked: pd.DataFrame) -> str:
         f"The transferred attack is the stronger one in {len(worse)} of {len(table)} settings "
         f"({', '.join(sorted(set(worse.index.get_level_values('variant'))))}): a sign of masked gradients."
     )
+
+
+def _twins(attacked: pd.DataFrame) -> list[str]:
+    """What examples do to the same network trained from another seed."""
+    if TWIN not in set(attacked.setting):
+        return []
+    rows = _hardest(attacked, TWIN)
+    said = ", ".join(f"{spread(rows, name)} of {name}'s" for name in VARIANTS)
+    return [f"**Another seed** of the same network, shown these examples: {said} answers stay right."]
 
 
 def _steps_too_short(record: Record) -> list[str]:

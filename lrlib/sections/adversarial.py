@@ -14,13 +14,14 @@ from torch import Tensor
 from lrlib import metrics
 from lrlib.results import Record
 from lrlib.sections import calibrated, perturbations
-from lrlib.sections.measuring import VARIANTS, Bench, keys, variants
+from lrlib.sections.measuring import VARIANTS, Bench, keys
 from lrlib.sections.parameters import is_radius, parameter, radius
 from lrlib.sections.protocol import Attack, ProtocolParameters
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
 COMPARED = ("SNIP", "SRN", "SN")  # table 2's other methods
+WHITE, TWIN = "white_box", "another_seed"  # settings: who made the examples that a network is shown
 BOTTLENECK = "Bottle-1LR"  # figure 4a's
 TABLES = {"table1": VARIANTS, "table2": ("N-LR", *COMPARED, "1-LR")}
 
@@ -55,7 +56,7 @@ class Parameters(ProtocolParameters):
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
         """Table 1's radii and steps, and the protocol that the page on calibration arrives at."""
-        shared = {
+        shared: dict[str, Any] = {
             "seeds": [0, 1, 2],
             "eps": ["8/255", "10/255", "16/255", "20/255"],
             "steps": [7, 20],
@@ -67,7 +68,7 @@ class Parameters(ProtocolParameters):
             **asdict(calibrated.used(preset)),
         }
         digits = {"ladder": ["8/255", "16/255", "32/255", "64/255"], "search_step": "16/255", "search_steps": 20}
-        own = {
+        own: dict[str, dict[str, Any]] = {
             "quick": {"examples": 300, "searched": 100, "precision": "fp32", **digits},
             "small": {"examples": 1_000, "searched": 256},
             "paper": {"examples": 10_000, "searched": 1_000},
@@ -76,10 +77,15 @@ class Parameters(ProtocolParameters):
 
 
 def specs(parameters: Parameters) -> list[Spec]:
-    """The models that the measurement needs: the variants of all seeds, the others of the preset's first."""
+    """The models that the measurement needs: the variants of all seeds, the others of the preset's first.
+
+    The variants also of the seeds that follow these, for what is transferred between two trainings.
+    """
     first = parameters.first_seed()
     others = [] if first is None else [parameters.spec(name, first) for name in (*COMPARED, BOTTLENECK)]
-    return [*variants(parameters), *others]
+    following = [parameters.following(seed) for seed in parameters.seeds]
+    seeds = dict.fromkeys(seed for seed in (*parameters.seeds, *following) if seed is not None)
+    return [*(parameters.spec(variant, seed) for seed in seeds for variant in VARIANTS), *others]
 
 
 def measure(parameters: Parameters, *, device: str = "auto", progress: bool = True) -> Record:
@@ -111,27 +117,41 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
 
 
 def _tables(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -> None:
-    """Tables 1 and 2 of one seed: clean, white box, and N-LR's examples shown to the LR variants."""
+    """Tables 1 and 2 of one seed: clean, white box, and examples shown to networks that they were not made on."""
     whole = all(name in trained for name in COMPARED)
     tables = {table: names for table, names in TABLES.items() if whole or table == "table1"}
 
     def add(one: Trained, metric: str, correct: NDArray[np.bool_], suffix: str = "", **about: Any) -> None:
         for table, names in tables.items():
-            if one.spec.variant in names and (about["setting"] == "white_box" or table == "table1"):
+            if one.spec.variant in names and (about["setting"] == WHITE or table == "table1"):
                 bench.run.add_accuracy(f"{table}{suffix}", metric, correct, keep=bool(about["eps"]), **about)
 
     for one in trained.values():
         correct = metrics.correct(one.model, bench.x, bench.y).cpu().numpy()
-        add(one, "accuracy", correct, **keys(one.spec), setting="white_box", attack="", eps="", steps=None)
-    main = [trained[name] for name in VARIANTS]
+        add(one, "accuracy", correct, **keys(one.spec), setting=WHITE, attack="", eps="", steps=None)
     for unit, suffix in ((parameters.unit, ""), (other_unit(parameters.unit), "_other_unit")):
         for source, eps in product(trained.values(), parameters.eps):
-            victims = main if source.spec.variant == "N-LR" else [source]
-            found = _attacked(bench, parameters, source, victims, unit, eps)
-            for victim, steps in product(victims, parameters.steps):
-                setting = "white_box" if victim is source else "black_box"
-                about = {**keys(victim.spec), "setting": setting, "attack": "pgd", "eps": eps, "steps": steps}
-                add(victim, "adversarial_accuracy", found[_column(victim, steps)].astype(bool), suffix, **about)
+            shown = _shown(bench, parameters, source, trained)
+            found = _attacked(bench, parameters, source, [victim for _, victim in shown], unit, eps)
+            for (place, (setting, victim)), steps in product(enumerate(shown), parameters.steps):
+                about = {**keys(victim.spec), "seed": source.spec.seed, "setting": setting}
+                about |= {"attack": "pgd", "eps": eps, "steps": steps}
+                add(victim, "adversarial_accuracy", found[f"{place} {steps}"].astype(bool), suffix, **about)
+
+
+def _shown(
+    bench: Bench, parameters: Parameters, source: Trained, trained: dict[str, Trained]
+) -> list[tuple[str, Trained]]:
+    """Who is shown a network's examples, and in which setting: itself, its twin of another seed, LR variants N-LR's.
+
+    The twin's rows have the seed of the network that the examples were made on.
+    """
+    shown, following = [(WHITE, source)], parameters.following(source.spec.seed)
+    if source.spec.variant in VARIANTS and following is not None:
+        shown.append((TWIN, bench.trained(parameters.spec(source.spec.variant, following))))
+    if source.spec.variant == "N-LR":
+        shown += [("black_box", trained[name]) for name in VARIANTS if name != "N-LR"]
+    return shown
 
 
 def other_unit(unit: str) -> str:
@@ -142,21 +162,20 @@ def other_unit(unit: str) -> str:
 def _attacked(
     bench: Bench, parameters: Parameters, source: Trained, victims: list[Trained], unit: str, eps: str
 ) -> dict[str, NDArray[Any]]:
-    """Whether each victim is right about the source's examples of that radius after each of the numbers of steps."""
+    """Whether each victim is right about the source's examples of that radius after each of the numbers of steps.
+
+    The columns are called by the place of the victim and the number of steps.
+    """
     attack = Attack.on(bench, source.model, parameters.protocol(unit=unit), parameters.precision)
 
     def right(x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, list[Any]]:
         way = attack.iterates(x, y, generator, eps=radius(eps), steps=max(parameters.steps))
         return {
-            _column(victim, k): metrics.correct(victim.model, x_adv, y).tolist()
+            f"{place} {k}": metrics.correct(victim.model, x_adv, y).tolist()
             for k, x_adv in enumerate(way)
             if k in parameters.steps
-            for victim in victims
+            for place, victim in enumerate(victims)
         }
 
     name = f"{source.spec.variant}, PGD at {eps}, {unit}"
     return bench.in_batches(name, [source, *victims], bench.x, bench.y, right)
-
-
-def _column(victim: Trained, steps: int) -> str:
-    return f"{victim.spec.variant} {steps}"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lrlib import metrics, presets, zoo
+from lrlib import metrics, zoo
 from lrlib.results import Record
 from lrlib.sections import auditing, calibrated
 from lrlib.sections.auditing import Audited, Ball, Strong
@@ -219,10 +219,9 @@ def _answering(audited: Audited, attack: Strong) -> Callable[[Tensor, Tensor, to
 
 def _other_seed(bench: Bench, parameters: Parameters, one: Trained) -> Trained | None:
     """The same variant from the preset's next seed, if it has been trained."""
-    seeds = presets.get(parameters.preset).seeds
-    if one.spec.variant not in VARIANTS or one.spec.seed not in seeds:
+    following = parameters.following(one.spec.seed)
+    if one.spec.variant not in VARIANTS or following is None:
         return None
-    following = seeds[(seeds.index(one.spec.seed) + 1) % len(seeds)]
     found = zoo.find(replace(one.spec, seed=following), device=bench.device)
     if found is not None:
         bench.run.used(found)

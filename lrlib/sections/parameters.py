@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from lrlib import presets
 from lrlib.data import Dataset
+from lrlib.sections.values import checked, parsed, spelled
 
 # torch and scikit-learn both take such a seed.
 LARGEST_SEED = 2**32 - 1
@@ -100,7 +101,7 @@ class Parameters:
         values = cls.shared(preset) | cls.defaults(preset) | chosen
         for one in fields(cls):
             if one.name != "preset":
-                values[one.name] = _checked(one.name, values[one.name], types[one.name], one.metadata)
+                values[one.name] = checked(one.name, values[one.name], types[one.name], one.metadata)
         return cls(preset=preset, **values)
 
     @classmethod
@@ -116,7 +117,7 @@ class Parameters:
             ValueError: If a name, type or value is not as expected.
         """
         types = cls.types()
-        values = {name: _parsed(name, text, types[name]) if name in types else text for name, text in given.items()}
+        values = {name: parsed(name, text, types[name]) if name in types else text for name, text in given.items()}
         return cls.of(values.pop("preset", "quick"), **values)
 
     @classmethod
@@ -127,7 +128,7 @@ class Parameters:
             ValueError: If the type or value is not as expected.
         """
         kind, metadata = cls.types()[name], {one.name: one.metadata for one in fields(cls)}
-        return _checked(name, _parsed(name, text, kind), kind, metadata[name])
+        return checked(name, parsed(name, text, kind), kind, metadata[name])
 
     def fit(self, dataset: Dataset) -> None:
         """Hold the numbers of images to those that a dataset has.
@@ -159,7 +160,7 @@ class Parameters:
         return [
             {
                 "parameter": one.name,
-                "type": _spelled(types[one.name]),
+                "type": spelled(types[one.name]),
                 "value": json.dumps(getattr(self, one.name)),
                 f"default at {self.preset}": json.dumps(getattr(default, one.name)),
                 "meaning": one.metadata["help"],
@@ -183,6 +184,13 @@ class SeededParameters(Parameters):
         first = type(self).of(self.preset).seeds[0]
         return first if first in self.seeds else None
 
+    def following(self, seed: int) -> int | None:
+        """The preset's seed after this one, in a circle; None if this is none of them or the only one."""
+        seeds = type(self).of(self.preset).seeds
+        if seed not in seeds or len(seeds) == 1:
+            return None
+        return seeds[(seeds.index(seed) + 1) % len(seeds)]
+
 
 @dataclass(frozen=True)
 class PageParameters(SeededParameters):
@@ -194,56 +202,3 @@ class PageParameters(SeededParameters):
         check=lambda v: v >= 1,
         counts="test",
     )
-
-
-def _parsed(name: str, text: str, kind: Any) -> Any:
-    """A text as a value of that kind: ``0,1,2`` or ``[0, 1, 2]`` for a list."""
-    if get_origin(kind) is not list:
-        return _read(name, text, kind, kind)
-    if text.strip().startswith("["):
-        return _read(name, text, list, kind)
-    return [_read(name, part.strip(), get_args(kind)[0], kind) for part in text.split(",")]
-
-
-def _read(name: str, text: str, kind: Any, wanted: Any) -> Any:
-    """A text as JSON, unless a text is what is needed; the message about a bad one names the kind that is wanted."""
-    if kind is str:
-        return text
-    try:
-        return json.loads(text.lower() if kind is bool else text)
-    except ValueError as error:
-        raise ValueError(f"expected {name} to be {_spelled(wanted)}, got {_shown(text)}") from error
-
-
-def _checked(name: str, value: Any, kind: Any, about: Mapping[str, Any]) -> Any:
-    many = get_origin(kind) is list
-    member = get_args(kind)[0] if many else kind
-    if many and (not isinstance(value, list | tuple) or not value):
-        raise ValueError(f"expected {name} to be {_spelled(kind)} that is not empty, got {_shown(value)}")
-    values = list(value) if many else [value]
-    for one in values:
-        if not _is(one, member):
-            raise ValueError(f"expected {name} to be {_spelled(kind)}, got {_shown(value)}")
-        if not about["check"](one):
-            raise ValueError(f"expected {name} to be {about['expected']}, got {_shown(value)}")
-    if many and len(set(values)) < len(values):
-        raise ValueError(f"expected {name} without repetitions, got {_shown(value)}")
-    values = [float(one) if member is float else one for one in values]
-    return values if many else values[0]
-
-
-def _is(value: Any, kind: Any) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _shown(value: Any) -> str:
-    """A value as the command line takes it."""
-    return json.dumps(value, ensure_ascii=False, default=repr)
-
-
-def _spelled(kind: Any) -> str:
-    singular = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    plural = {int: "whole numbers", float: "numbers", str: "texts"}
-    return f"a list of {plural[get_args(kind)[0]]}" if get_origin(kind) is list else singular[kind]
