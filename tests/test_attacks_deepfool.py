@@ -201,25 +201,6 @@ def test_an_image_on_a_boundary_is_pushed_across():
     torch.testing.assert_close((x_adv - 0.5).norm(), torch.tensor(FLOOR, dtype=torch.float64))
 
 
-class _Square(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
-        return z.square()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (z,) = ctx.saved_tensors
-        gradient.sum().item()  # vmap can't give a number
-        return gradient * 2 * z
-
-
-def test_a_model_that_cannot_be_vmapped_is_attacked_class_by_class():
-    w, x = images(4, 6, seed=2) - 0.5, images(8, 6)
-    plain = deepfool(lambda z: z.square() @ w.T, x)
-    torch.testing.assert_close(deepfool(lambda z: _Square.apply(z) @ w.T, x), plain)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 def test_cpu_and_gpu_agree():
     model, x = small_net(), images(6, 2, 5, 5)
