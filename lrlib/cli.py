@@ -13,14 +13,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from lrlib import data, presets, provenance, reproduce, results, sections, zoo
+from lrlib import data, presets, provenance, reproduce, results, sections, show, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters, SeededParameters
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
-_PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
 _EPOCHS = click.option("--epochs", type=click.IntRange(1), help="shorten the preset's schedule to so many epochs")
 _DOWNLOAD = click.option("--download", is_flag=True, help="download datasets that are missing")
 _DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
@@ -66,7 +65,7 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
 
 
 @cli.command()
-@_PRESET
+@show.PRESET
 @click.option("--fresh", is_flag=True, help="execute and build everything, changed or not")
 def book(preset: str, fresh: bool) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book."""
@@ -87,7 +86,7 @@ def book(preset: str, fresh: bool) -> None:
 
 @cli.command()
 @click.argument("spec", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@_PRESET
+@show.PRESET
 @click.option("--model", "variants", multiple=True, help="a variant, such as 1-LR; all three unless given")
 @click.option("--seeds", default=None, help="training seeds as 0,1,2; the preset's unless given")
 @_EPOCHS
@@ -124,7 +123,7 @@ def train(
 
 
 @cli.command("reproduce")
-@_PRESET
+@show.PRESET
 @click.option("--budget", type=float, required=True, metavar="MINUTES", help="when to stop, cleanly")
 @click.option("--only", multiple=True, metavar="PAGE", help="a page; all of them unless given")
 @_EPOCHS
@@ -143,22 +142,8 @@ def reproduce_records(
         click.echo(f"left: {task}")
 
 
-@cli.command("results")
-@click.argument("page", required=False)
-@_PRESET
-@click.option("--csv", is_flag=True, help="print the rows as comma-separated values")
-def show_results(page: str | None, preset: str, csv: bool) -> None:
-    """Show the committed records, or the rows of one PAGE."""
-    presets.get(preset)
-    if page is None:
-        for name in (*sections.PAGES, *sections.STANDING):
-            for found, record in results.committed(name).items():
-                click.echo(f"{name} at {found}: {len(record.rows)} rows, started {record.runs[0]['started']}")
-        return
-    sections.get(page)
-    record = results.load(results.path(page, preset))
-    frame = record.frame().drop(columns=["survived", "image", "image_adv"], errors="ignore").convert_dtypes()
-    click.echo(frame.to_csv(index=False).rstrip("\n") if csv else frame.to_string(index=False, na_rep=""))
+cli.add_command(show.results)
+cli.add_command(show.claims)
 
 
 def _given(*names: str) -> list[str]:

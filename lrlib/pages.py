@@ -19,7 +19,7 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import provenance, results, sections
+from lrlib import claims, presets, provenance, results, scoreboard, sections
 from lrlib.files import replacing
 from lrlib.sections.parameters import Parameters
 
@@ -170,6 +170,9 @@ def build(command: Path, *, fresh: bool) -> Path:
     """
     if fresh:
         _unbuild()
+    board = scoreboard.html(claims.records(), list(presets.PRESETS))
+    with replacing(provenance.ROOT / "_build" / "scoreboard.html") as temporary:
+        temporary.write_text(board)
     arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
     built = subprocess.run(arguments, capture_output=True, text=True)
     if built.returncode:

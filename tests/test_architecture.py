@@ -26,8 +26,9 @@ LAYERS = (
     {"zoo", "results"},
     {"runs"},
     {"sections"},
-    {"prose", "plots", "tables", "own_tables", "reproduce"},
-    {"pages"},
+    {"prose", "plots", "tables", "own_tables", "reproduce", "claims"},
+    {"scoreboard"},
+    {"pages", "show"},
     {"cli"},
     {"__init__", "__main__"},
 )

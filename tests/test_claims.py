@@ -1,0 +1,129 @@
+"""Claims: each has a place in the book and a verdict that follows from rows, and flips with them."""
+
+import math
+import re
+
+import pytest
+from docutils.nodes import make_id
+
+from lrlib import claims, presets, provenance, scoreboard
+from lrlib.claims import predicates
+from lrlib.claims.predicates import LARGEST, Predicate, cell, judge
+from lrlib.results import Record
+
+CLAIMS = claims.claims()
+EACH = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+PREDICATES = [(claim.id, claim.published) for claim in CLAIMS] + [
+    (f"{claim.id}, strong", claim.strong) for claim in CLAIMS if claim.strong
+]
+
+
+def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small"):
+    """Records with rows of both cells whose difference is as given, by seed ``spread`` apart."""
+    network = presets.get(preset).network
+    rows = {}
+
+    def add(one, value, seed):
+        keys = {key: 5 if at is LARGEST else at for key, at in one.keys}
+        about = {"dataset": network.dataset, "arch": network.arch, "seed": seed, **keys}
+        row = {"artefact": one.artefact, "metric": one.metric, "value": value, "n": 100, "run": "r", **about}
+        rows.setdefault(one.page, []).append(row)
+
+    for seed in range(seeds):
+        right = 0.25 if predicate.right is not None else 0.0
+        off = spread * (seed - (seeds - 1) / 2)
+        add(predicate.left, predicate.factor * right + difference + off, seed)
+        if predicate.right is not None:
+            add(predicate.right, right, seed)
+    run = {"id": "r", "parameters": {"arch": network.arch, "dataset": network.dataset}}
+    return {page: Record(page, preset, [run], found) for page, found in rows.items()}
+
+
+def test_there_are_at_least_thirty_and_each_has_a_name_of_its_own():
+    assert len(CLAIMS) >= 30 and len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+
+
+@pytest.mark.parametrize(("name", "predicate"), PREDICATES, ids=[name for name, _ in PREDICATES])
+def test_made_up_rows_flip_the_verdict(name, predicate):
+    inside, outside = (0.0, predicate.margin) if predicate.within else (predicate.margin, predicate.margin)
+    good = made_up(predicate, inside + (0.0 if predicate.within else 0.01), spread=0.001)
+    bad = made_up(predicate, outside + (0.01 if predicate.within else -0.01), spread=0.001)
+    assert judge(predicate, good, "small").verdict == "reproduced"
+    assert judge(predicate, bad, "small").verdict == "not reproduced"
+    assert judge(predicate, {}, "small").verdict == "not measured"
+
+
+HALF_A_POINT = Predicate(cell("p", "a", "accuracy"), cell("p", "b", "accuracy"), margin=0.005)
+
+
+@pytest.mark.parametrize(
+    ("difference", "spread", "seeds", "expected"),
+    [
+        (0.1, 0.001, 3, "reproduced"),
+        (0.1, 0.1, 3, "inconclusive"),  # Student's interval of three values 0.1 apart is 0.25 either way
+        (0.1, 0.001, 2, "inconclusive"),
+        (0.1, 0.0, 1, "inconclusive"),
+        (0.004, 0.0, 3, "not reproduced"),
+        (-0.1, 0.1, 3, "inconclusive"),
+    ],
+)
+def test_a_verdict_takes_three_seeds_and_an_interval_on_one_side(difference, spread, seeds, expected):
+    found = judge(HALF_A_POINT, made_up(HALF_A_POINT, difference, seeds=seeds, spread=spread), "small")
+    assert found.verdict == expected and found.seeds == seeds and found.value == pytest.approx(difference)
+    if seeds == 3 and spread:
+        # The standard error of three values d apart is d / sqrt(3); Student's factor with two degrees is 4.3027.
+        assert found.high - found.value == pytest.approx(4.302653 * spread / math.sqrt(3), rel=1e-5)
+
+
+def test_quick_gives_no_verdict():
+    found = judge(HALF_A_POINT, made_up(HALF_A_POINT, 0.1, preset="quick"), "quick")
+    assert found.verdict == "no verdict" and found.value == pytest.approx(0.1)
+
+
+def test_seeds_that_only_one_side_has_do_not_count():
+    records = made_up(HALF_A_POINT, 0.1, seeds=4)
+    record = records["p"]
+    rows = [row for row in record.rows if (row["artefact"], row["seed"]) != ("b", 3)]
+    assert judge(HALF_A_POINT, {"p": Record("p", "small", record.runs, rows)}, "small").seeds == 3
+
+
+def test_rows_of_another_network_do_not_count():
+    records = made_up(HALF_A_POINT, 0.1)
+    record = records["p"]
+    other = {"id": "other", "parameters": {"arch": "resnet50", "dataset": "cifar10"}}
+    more = [row | {"arch": "resnet50", "value": 0.9, "run": "other"} for row in record.rows]
+    whole = {"p": Record("p", "small", [*record.runs, other], [*record.rows, *more])}
+    assert judge(HALF_A_POINT, whole, "small") == judge(HALF_A_POINT, records, "small")
+
+
+def test_keys_that_leave_several_rows_of_a_seed_are_refused():
+    records = made_up(HALF_A_POINT, 0.1)
+    records["p"].rows.append(dict(records["p"].rows[0]))
+    with pytest.raises(ValueError, match=r"^expected keys that single out a row of each seed, got several for Cell"):
+        judge(HALF_A_POINT, records, "small")
+
+
+def test_the_committed_records_have_rows_for_every_claim():
+    """A key that is spelled otherwise than in the records would leave a claim unmeasured for ever."""
+    found = claims.judged(claims.records())
+    assert all(found[claim.id]["quick"][0].verdict == predicates.MACHINERY for claim in CLAIMS)
+    assert all(found[claim.id]["quick"][1].verdict == predicates.MACHINERY for claim in CLAIMS if claim.strong)
+
+
+@EACH
+def test_its_place_in_the_book_exists(claim):
+    headings = re.findall(r"^# #+ (.*)$", (provenance.ROOT / "book" / f"{claim.page}.py").read_text(), re.MULTILINE)
+    assert claim.heading in headings
+    assert scoreboard.anchor(claim.heading) == make_id(claim.heading)
+
+
+def test_the_scoreboard_shows_every_claim_with_both_verdicts():
+    strong = next(claim for claim in CLAIMS if claim.strong)
+    records = {"small": made_up(strong.published, 0.9) | made_up(strong.strong, -0.9)}
+    row = scoreboard.table(records).loc[strong.id]
+    assert row["small, as published"] == "reproduced" and row["small, strong attacks"] == "not reproduced"
+    assert row["paper"] == strong.printed and row["small"] == "+90.0 ± 0.0 points"
+    shown = scoreboard.html(records, ["small", "paper"])
+    assert shown.count("<tr id=") == len(CLAIMS) and shown.count("✓ reproduced") == shown.count("✗ not reproduced") == 1
+    assert all(f"href='{scoreboard.address(claim)}'" in shown for claim in CLAIMS)
+    assert scoreboard.summary(records, "small").startswith(f"At small, of {len(CLAIMS)} claims: ")
