@@ -59,7 +59,8 @@ def html(by_preset: Records, presets: list[str]) -> str:
     body = "\n".join(_row(claim, found[claim.id], presets) for claim in claims())
     counted = [summary(by_preset, preset) for preset in presets if preset in by_preset and preset != WITHOUT_VERDICT]
     above = "".join(f"<p>{escape(one)}</p>\n" for one in counted)
-    return f"{above}<table class='table scoreboard'>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+    table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
+    return f"{above}<table class='table scoreboard'>\n{table}\n</table>\n"
 
 
 def summary(by_preset: Records, preset: str) -> str:
