@@ -170,7 +170,7 @@ def build(command: Path, *, fresh: bool) -> Path:
     """
     if fresh:
         _unbuild()
-    board = scoreboard.html(claims.records(), list(presets.PRESETS))
+    board = scoreboard.html(claims.records(), [*presets.PRESETS][::-1])
     with replacing(provenance.ROOT / "_build" / "scoreboard.html") as temporary:
         temporary.write_text(board)
     arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]

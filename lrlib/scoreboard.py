@@ -52,15 +52,20 @@ def html(by_preset: Records, presets: list[str]) -> str:
 
     Args:
         by_preset: Records by preset and page.
-        presets: Which of them have a column; one without records has empty cells.
+        presets: Which of them have a column, if anything was measured at them, from left to right.
     """
     found = judged(by_preset)
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("claim", "paper", *presets))
+    presets = [preset for preset in presets if _is_measured(found, preset)]
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("claim", "paper", *(f"ours, {name}" for name in presets)))
     body = "\n".join(_row(claim, found[claim.id], presets) for claim in claims())
-    counted = [summary(by_preset, preset) for preset in presets if preset in by_preset and preset != WITHOUT_VERDICT]
+    counted = [summary(by_preset, preset) for preset in presets if preset != WITHOUT_VERDICT]
     above = "".join(f"<p>{escape(one)}</p>\n" for one in counted)
     table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     return f"{above}<table class='table scoreboard'>\n{table}\n</table>\n"
+
+
+def _is_measured(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str) -> bool:
+    return any(preset in one and one[preset][0].verdict != UNMEASURED for one in found.values())
 
 
 def summary(by_preset: Records, preset: str) -> str:
@@ -90,7 +95,7 @@ def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], preset
     link = f"<a href='{address(claim)}'>{escape(claim.where)}</a>"
     stand_in = f" <small>({escape(claim.stand_in)})</small>" if claim.stand_in else ""
     cells = [f"{escape(claim.sentence)} {link}{stand_in}", escape(claim.printed)]
-    cells += [_cell(claim, *found[preset]) if preset in found else "" for preset in presets]
+    cells += [_cell(claim, *found[preset]) for preset in presets]
     return f"<tr id='{claim.id}'>" + "".join(f"<td>{one}</td>" for one in cells) + "</tr>"
 
 

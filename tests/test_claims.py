@@ -123,7 +123,8 @@ def test_the_scoreboard_shows_every_claim_with_both_verdicts():
     row = scoreboard.table(records).loc[strong.id]
     assert row["small, as published"] == "reproduced" and row["small, strong attacks"] == "not reproduced"
     assert row["paper"] == strong.printed and row["small"] == "+90.0 ± 0.0 points"
-    shown = scoreboard.html(records, ["small", "paper"])
+    shown = scoreboard.html(records, ["paper", "small"])
+    assert "ours, small" in shown and "ours, paper" not in shown
     assert shown.count("<tr id=") == len(CLAIMS) and shown.count("✓ reproduced") == shown.count("✗ not reproduced") == 1
     assert all(f"href='{scoreboard.address(claim)}'" in shown for claim in CLAIMS)
     assert scoreboard.summary(records, "small").startswith(f"At small, of {len(CLAIMS)} claims: ")
