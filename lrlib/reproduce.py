@@ -149,9 +149,16 @@ def _is_there(task: Task) -> bool:
     if record is None:
         return False
     today = provenance.sources(f"lrlib.sections.{task.page}")
-    serving = {run["id"] for run in record.runs if _serves(run, task, today)}
+    asked = _apart_from_seeds(task.parameters().content())
+    alike = [run for run in record.runs if _apart_from_seeds(run["parameters"]) == asked or run["shortened"]]
+    serving = {run["id"] for run in alike if _serves(run, task, today)}
     wanted = {"seed": task.seed, **dict(task.network)}
     return any(row["run"] in serving and wanted.items() <= row.items() for row in record.rows)
+
+
+def _apart_from_seeds(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that the rows of every seed have to share; how long the schedules are is looked at apart."""
+    return {name: value for name, value in parameters.items() if name not in ("seeds", "measure", "epochs")}
 
 
 def _serves(run: dict[str, Any], task: Task, today: str) -> bool:

@@ -289,7 +289,12 @@ def test_measuring_anew_at_the_defaults_makes_the_presets_record(page, shown, ke
         ("effective_rank", {"examples": 5}, "expected examples to be at least 20, the number of directions, got 5"),
         ("compression", {"train_examples": 19}, "expected dim of at most 19, the number of training images, got 20"),
         ("calibration", {"seeds": [0, 1]}, "expected one seed, for the fit is to one network, got 2"),
-        ("audit", {"steps": [20, 200]}, "expected three numbers of steps, got 2"),
+        ("calibration", {"screened": 301}, "expected screened to be at most 300, the examples, got 301"),
+        ("audit", {"steps": [20, 200]}, r"expected three numbers of steps, from few to many, got \[20, 200\]"),
+        ("audit", {"steps": [20, 9, 200]}, r"expected three numbers of steps, from few to many, got \[20, 9, 200\]"),
+        ("audit", {"examples": 32}, "expected costly to be at most 32, the examples, got 64"),
+        ("audit", {"radii": ["1", "8/255"]}, "expected radii from small to large, got 1, 8/255"),
+        ("adversarial", {"search_step": "1/1000"}, r'expected search_step to be a number in \[0.002, 1\] .*"1/1000"'),
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(page, given, fault):

@@ -43,8 +43,8 @@ class Parameters(ProtocolParameters):
     )
     search_step: str = parameter(
         "length of a step in the search for the smallest radius (tables 3 and 10), in steps of a quarter of it",
-        expected="a number in (0, 1] such as 1/255",
-        check=is_radius,
+        expected="a number in [0.002, 1] such as 1/255",
+        check=lambda v: is_radius(v) and radius(v) >= 0.002,
     )
     search_steps: int = parameter(
         "steps at most in that search", expected="a whole number from 1 on", check=lambda v: v >= 1
@@ -129,9 +129,10 @@ def _tables(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -
     for one in trained.values():
         correct = metrics.correct(one.model, bench.x, bench.y).cpu().numpy()
         add(one, "accuracy", correct, **keys(one.spec), setting=WHITE, attack="", eps="", steps=None)
+    twins = _twins(bench, parameters, trained)
     for unit, suffix in ((parameters.unit, ""), (other_unit(parameters.unit), "_other_unit")):
         for source, eps in product(trained.values(), parameters.eps):
-            shown = _shown(bench, parameters, source, trained)
+            shown = _shown(source, trained, twins)
             found = _attacked(bench, parameters, source, [victim for _, victim in shown], unit, eps)
             for (place, (setting, victim)), steps in product(enumerate(shown), parameters.steps):
                 about = {**keys(victim.spec), "seed": source.spec.seed, "setting": setting}
@@ -139,16 +140,22 @@ def _tables(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -
                 add(victim, "adversarial_accuracy", found[f"{place} {steps}"].astype(bool), suffix, **about)
 
 
-def _shown(
-    bench: Bench, parameters: Parameters, source: Trained, trained: dict[str, Trained]
-) -> list[tuple[str, Trained]]:
+def _twins(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -> dict[str, Trained]:
+    """The variants of the seed that follows."""
+    following = parameters.following(trained["N-LR"].spec.seed)
+    if following is None:
+        return {}
+    return {name: bench.trained(parameters.spec(name, following)) for name in VARIANTS}
+
+
+def _shown(source: Trained, trained: dict[str, Trained], twins: dict[str, Trained]) -> list[tuple[str, Trained]]:
     """Who is shown a network's examples, and in which setting: itself, its twin of another seed, LR variants N-LR's.
 
     The twin's rows have the seed of the network that the examples were made on.
     """
-    shown, following = [(WHITE, source)], parameters.following(source.spec.seed)
-    if source.spec.variant in VARIANTS and following is not None:
-        shown.append((TWIN, bench.trained(parameters.spec(source.spec.variant, following))))
+    shown = [(WHITE, source)]
+    if source.spec.variant in twins:
+        shown.append((TWIN, twins[source.spec.variant]))
     if source.spec.variant == "N-LR":
         shown += [("black_box", trained[name]) for name in VARIANTS if name != "N-LR"]
     return shown

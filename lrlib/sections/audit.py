@@ -56,8 +56,12 @@ class Parameters(ProtocolParameters):
     measure: bool = anew()
 
     def __post_init__(self) -> None:
-        if len(self.steps) != 3:
-            raise ValueError(f"expected three numbers of steps, got {len(self.steps)}")
+        if len(self.steps) != 3 or sorted(self.steps) != self.steps:
+            raise ValueError(f"expected three numbers of steps, from few to many, got {self.steps}")
+        if self.costly > self.examples:
+            raise ValueError(f"expected costly to be at most {self.examples}, the examples, got {self.costly}")
+        if sorted(self.radii, key=radius) != self.radii:
+            raise ValueError(f"expected radii from small to large, got {', '.join(self.radii)}")
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:

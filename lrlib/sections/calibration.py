@@ -58,6 +58,8 @@ class Parameters(NetworkParameters):
     def __post_init__(self) -> None:
         if len(self.seeds) != 1:
             raise ValueError(f"expected one seed, for the fit is to one network, got {len(self.seeds)}")
+        if self.screened > self.examples:
+            raise ValueError(f"expected screened to be at most {self.examples}, the examples, got {self.screened}")
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
