@@ -149,24 +149,27 @@ def _is_there(task: Task) -> bool:
     if record is None:
         return False
     today = provenance.sources(f"lrlib.sections.{task.page}")
-    asked = _apart_from_seeds(task.parameters().content())
-    alike = [run for run in record.runs if _apart_from_seeds(run["parameters"]) == asked or run["shortened"]]
-    serving = {run["id"] for run in alike if _serves(run, task, today)}
+    serving = {run["id"] for run in record.runs if _serves(run, task, today)}
     wanted = {"seed": task.seed, **dict(task.network)}
     return any(row["run"] in serving and wanted.items() <= row.items() for row in record.rows)
 
 
-def _apart_from_seeds(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that the rows of every seed have to share; how long the schedules are is looked at apart."""
-    return {name: value for name, value in parameters.items() if name not in ("seeds", "measure", "epochs")}
-
-
 def _serves(run: dict[str, Any], task: Task, today: str) -> bool:
-    """Whether a run's rows make the task's needless: they are today's, or of networks that were trained for longer."""
+    """Whether a run's rows make the task's needless: they are today's, or of networks that were trained for longer.
+
+    All seeds of a record have to be measured alike, with defaults that may come from other records.
+    """
+    if _alike(run["parameters"]) != _alike(task.parameters().content()):
+        return False
     whole = presets.get(task.preset).network.epochs
     wanted = math.inf if task.epochs is None or task.epochs >= whole else task.epochs
     trained = math.inf if run["shortened"] is None else run["shortened"]["epochs"]
     return trained > wanted or (trained == wanted and run["sources"] == today)
+
+
+def _alike(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that tasks of other seeds and shorter schedules have, too."""
+    return {name: value for name, value in parameters.items() if name not in ("seeds", "measure", "epochs")}
 
 
 def _expected(task: Task) -> float:

@@ -178,8 +178,19 @@ def test_rows_are_there_if_their_networks_were_trained_for_long_enough(
     record = record_of([row("figure2a", "accuracy", 0.5)], page="effective_rank")
     record.runs[0]["shortened"] = shortened and {"epochs": shortened, "of": 20}
     record.runs[0]["sources"] = provenance.sources("lrlib.sections.effective_rank")
+    (task,) = reproduce.missing("quick", ["effective_rank"])
+    record.runs[0]["parameters"] = task.parameters().content()
     record.save(results.path("effective_rank", "quick"))
     assert (reproduce.missing("quick", ["effective_rank"], epochs) == []) is there
+
+
+def test_rows_measured_with_other_parameters_do_not_count(small_page):
+    """As when a default that comes from another record has changed since."""
+    reproduce.reproduce("quick", minutes=10, only=[PAGE], say=lambda line: None)
+    record = results.load(small_page)
+    record.runs[0]["parameters"]["adversaries"] += 1
+    record.save(small_page)
+    assert [task.seed for task in reproduce.missing("quick", [PAGE])] == [0]
 
 
 def test_a_missing_dataset_is_said_and_left_while_the_rest_goes_on(ranks, monkeypatch, tmp_path):
