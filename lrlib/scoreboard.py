@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import pandas as pd
@@ -13,7 +14,8 @@ from lrlib.claims.predicates import MACHINERY, UNMEASURED, WITHOUT_VERDICT, Pred
 from lrlib.results import Record
 
 Records = Mapping[str, Mapping[str, Record]]
-STYLE = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?"}
+MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?"}
+ABOUT = {"paper": "paper", "small": "small: CIFAR-10, quarter width", "quick": "quick: 8 x 8 digits"}
 
 
 def table(by_preset: Records) -> pd.DataFrame:
@@ -23,13 +25,18 @@ def table(by_preset: Records) -> pd.DataFrame:
         by_preset: Records by preset and page, see ``claims.records``.
 
     Returns:
-        Indexed by the claim's name: ``claim``, ``where``, ``paper``, and for each preset ``<preset>`` (what was
-        measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts).
+        Indexed by the claim's name: ``claim``, ``where``, ``printed``, ``needed``; for each preset ``<preset>`` (what
+        was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts).
     """
     found = judged(by_preset)
     rows = []
     for claim in claims():
-        row = {"claim": claim.sentence, "where": claim.where, "paper": claim.printed}
+        row = {
+            "claim": claim.sentence,
+            "where": claim.where,
+            "printed": claim.printed,
+            "needed": needed(claim.published),
+        }
         for preset, (published, strong) in found[claim.id].items():
             row[preset] = number(claim.published, published)
             row[f"{preset}, as published"] = published.verdict
@@ -39,12 +46,34 @@ def table(by_preset: Records) -> pd.DataFrame:
 
 
 def number(predicate: Predicate, found: Judged) -> str:
-    """How much larger the left side is, with half the width of the interval over seeds; empty if it wasn't measured."""
+    """What was measured: a difference with half the width of its interval over seeds, or a ratio; empty if nothing."""
     if found.verdict == UNMEASURED:
         return ""
-    scale, digits, unit = (100, 1, " points") if predicate.unit == "points" else (1, 3, "")
-    half = "" if found.seeds < 2 else f" ± {scale * (found.high - found.value):.{digits}f}"
-    return f"{scale * found.value:+.{digits}f}{half}{unit}".replace("-", "−")
+    if predicate.factor != 1:
+        return f"{found.ratio:.2g} times"
+    half = "" if found.seeds < 2 else f" ± {_plain(predicate, found.high - found.value)}"
+    sign = "" if predicate.right is None else "+" if found.value >= 0 else "−"
+    return f"{sign}{_plain(predicate, abs(found.value))}{half}{_unit(predicate)}"
+
+
+def needed(predicate: Predicate) -> str:
+    """What the interval has to be beyond, or within."""
+    if predicate.factor != 1:
+        return f"more than {predicate.factor:.2g} times"
+    if predicate.within:
+        return f"within {_plain(predicate, predicate.margin)}{_unit(predicate)}"
+    sign = "" if predicate.right is None or predicate.margin == 0 else "+" if predicate.margin > 0 else "−"
+    return f"more than {sign}{_plain(predicate, abs(predicate.margin))}{_unit(predicate)}"
+
+
+def _plain(predicate: Predicate, value: float) -> str:
+    return f"{100 * value:.1f}" if predicate.in_percent else f"{value:.3f}"
+
+
+def _unit(predicate: Predicate) -> str:
+    if not predicate.in_percent:
+        return ""
+    return " %" if predicate.right is None else " points"
 
 
 def html(by_preset: Records, presets: list[str]) -> str:
@@ -56,7 +85,9 @@ def html(by_preset: Records, presets: list[str]) -> str:
     """
     found = judged(by_preset)
     presets = [preset for preset in presets if _is_measured(found, preset)]
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("claim", "paper", *(f"ours, {name}" for name in presets)))
+    head = "".join(
+        f"<th>{escape(name)}</th>" for name in ("claim", "printed", *(f"ours, {ABOUT[name]}" for name in presets))
+    )
     body = "\n".join(_row(claim, found[claim.id], presets) for claim in claims())
     counted = [summary(by_preset, preset) for preset in presets if preset != WITHOUT_VERDICT]
     above = "".join(f"<p>{escape(one)}</p>\n" for one in counted)
@@ -71,9 +102,15 @@ def _is_measured(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]]
 def summary(by_preset: Records, preset: str) -> str:
     """How many claims have which verdict at a preset, in a sentence."""
     found = [verdicts[preset] for verdicts in judged(by_preset).values() if preset in verdicts]
-    published = pd.Series([one.verdict for one, _ in found]).value_counts()
-    said = ", ".join(f"{count} {verdict}" for verdict, count in published.items())
-    return f"At {preset}, of {len(found)} claims: {said}."
+    strong = [one for _, one in found if one is not None]
+    parts = [f"At {preset}, of {len(found)} claims: {_counted([one for one, _ in found])}."]
+    if any(one.verdict != UNMEASURED for one in strong):
+        parts.append(f"Of the {len(strong)} that the audit decides, too: {_counted(strong)}.")
+    return " ".join(parts)
+
+
+def _counted(found: Sequence[Judged]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in Counter(one.verdict for one in found).most_common())
 
 
 def address(claim: Claim) -> str:
@@ -93,8 +130,8 @@ def anchor(heading: str) -> str:
 
 def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], presets: list[str]) -> str:
     link = f"<a href='{address(claim)}'>{escape(claim.where)}</a>"
-    stand_in = f" <small>({escape(claim.stand_in)})</small>" if claim.stand_in else ""
-    cells = [f"{escape(claim.sentence)} {link}{stand_in}", escape(claim.printed)]
+    need = f"<br><small>decided by: {needed(claim.published)}</small>"
+    cells = [f"{escape(claim.sentence)} {link}{need}", escape(claim.printed)]
     cells += [_cell(claim, *found[preset]) for preset in presets]
     return f"<tr id='{claim.id}'>" + "".join(f"<td>{one}</td>" for one in cells) + "</tr>"
 
@@ -102,13 +139,14 @@ def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], preset
 def _cell(claim: Claim, published: Judged, strong: Judged | None) -> str:
     if published.verdict == UNMEASURED:
         return UNMEASURED
-    seeds = f"{published.seeds} seed{'s' if published.seeds > 1 else ''}"
-    text = f"{_verdict(published)}<br><small>{number(claim.published, published)}, {seeds}</small>"
+    about = [number(claim.published, published), f"{published.seeds} seed{'s' if published.seeds > 1 else ''}"]
+    about += ["another network stands in"] * published.stand_in + [escape(claim.instead)] * bool(claim.instead)
+    text = f"{_verdict(published)}<br><small>{', '.join(about)}</small>"
     if claim.strong is None or strong is None or strong.verdict in (UNMEASURED, MACHINERY):
         return text
     return f"{text}<br>strong attacks: {_verdict(strong)}<br><small>{number(claim.strong, strong)}</small>"
 
 
 def _verdict(found: Judged) -> str:
-    mark = STYLE.get(found.verdict, "")
+    mark = MARKS.get(found.verdict, "")
     return f"<b>{mark} {found.verdict}</b>" if mark else found.verdict

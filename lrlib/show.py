@@ -42,5 +42,5 @@ def claims(preset: str, csv: bool) -> None:
     for name, row in table.iterrows():
         verdict, strong = row[f"{preset}, as published"], row[f"{preset}, strong attacks"]
         ours = f", ours {row[preset]}" if row[preset] else ""
-        click.echo(f"{name}: {row['claim']} ({row['where']}; paper {row['paper']}{ours})")
+        click.echo(f"{name}: {row['claim']} ({row['where']}; printed: {row['printed']}{ours}; needed {row['needed']})")
         click.echo(f"  {verdict}{f'; under strong attacks {strong}' if strong else ''}")

@@ -164,6 +164,21 @@ def test_every_setting_is_screened_and_the_closest_are_fitted(record):
     }
 
 
+def test_each_stage_is_measured_on_its_own_images(tiny, monkeypatch):
+    """The stages share names of attacks and numbers of images, and must not share results."""
+    monkeypatch.setattr(calibration, "settings", lambda: FEW)
+    seen, correct = [], metrics.correct
+
+    def watched(model, x_adv, y):
+        seen.append(tuple(y.tolist()))
+        return correct(model, x_adv, y)
+
+    monkeypatch.setattr(metrics, "correct", watched)
+    calibration.measure(calibration.Parameters.of("quick", **SMALL), device="cpu", progress=False)
+    labels = tuple(data.load("digits").y_test.tolist())
+    assert {labels[:4], labels[:20], labels[20:40]} <= set(seen)
+
+
 def test_an_accuracy_is_that_of_the_attack_it_names(record, tiny):
     frame = record.frame("calibration")
     frame = frame[frame.stage == "screened"]

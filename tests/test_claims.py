@@ -8,7 +8,7 @@ from docutils.nodes import make_id
 
 from lrlib import claims, presets, provenance, scoreboard
 from lrlib.claims import predicates
-from lrlib.claims.predicates import LARGEST, Predicate, cell, judge
+from lrlib.claims.predicates import LARGEST, SMALLEST, Predicate, cell, judge
 from lrlib.results import Record
 
 CLAIMS = claims.claims()
@@ -18,13 +18,16 @@ PREDICATES = [(claim.id, claim.published) for claim in CLAIMS] + [
 ]
 
 
+EXTREME = {LARGEST: 10**6, SMALLEST: -1}
+
+
 def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small"):
     """Records with rows of both cells whose difference is as given, by seed ``spread`` apart."""
     network = presets.get(preset).network
     rows = {}
 
     def add(one, value, seed):
-        keys = {key: 5 if at is LARGEST else at for key, at in one.keys}
+        keys = {key: EXTREME.get(at, at) for key, at in one.keys}
         about = {"dataset": network.dataset, "arch": network.arch, "seed": seed, **keys}
         row = {"artefact": one.artefact, "metric": one.metric, "value": value, "n": 100, "run": "r", **about}
         rows.setdefault(one.page, []).append(row)
@@ -61,8 +64,8 @@ HALF_A_POINT = Predicate(cell("p", "a", "accuracy"), cell("p", "b", "accuracy"),
     [
         (0.1, 0.001, 3, "reproduced"),
         (0.1, 0.1, 3, "inconclusive"),  # Student's interval of three values 0.1 apart is 0.25 either way
-        (0.1, 0.001, 2, "inconclusive"),
-        (0.1, 0.0, 1, "inconclusive"),
+        (0.1, 0.001, 2, "too few seeds"),
+        (0.1, 0.0, 1, "too few seeds"),
         (0.004, 0.0, 3, "not reproduced"),
         (-0.1, 0.1, 3, "inconclusive"),
     ],
@@ -122,9 +125,50 @@ def test_the_scoreboard_shows_every_claim_with_both_verdicts():
     records = {"small": made_up(strong.published, 0.9) | made_up(strong.strong, -0.9)}
     row = scoreboard.table(records).loc[strong.id]
     assert row["small, as published"] == "reproduced" and row["small, strong attacks"] == "not reproduced"
-    assert row["paper"] == strong.printed and row["small"] == "+90.0 ± 0.0 points"
+    assert row["printed"] == strong.printed and row["small"] == "+90.0 ± 0.0 points"
     shown = scoreboard.html(records, ["paper", "small"])
     assert "ours, small" in shown and "ours, paper" not in shown
     assert shown.count("<tr id=") == len(CLAIMS) and shown.count("✓ reproduced") == shown.count("✗ not reproduced") == 1
     assert all(f"href='{scoreboard.address(claim)}'" in shown for claim in CLAIMS)
-    assert scoreboard.summary(records, "small").startswith(f"At small, of {len(CLAIMS)} claims: ")
+    said = scoreboard.summary(records, "small")
+    assert said.startswith(f"At small, of {len(CLAIMS)} claims: ") and ", 1 reproduced" in said
+    assert "too: 1 not reproduced, 1 not measured." in said
+
+
+RHO = cell("p", "a", "rho"), cell("p", "b", "rho")
+SHARE = cell("p", "a", "accuracy"), cell("p", "b", "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("predicate", "difference", "number", "needed"),
+    [
+        (Predicate(*RHO), 0.05, "+0.050 ± 0.000", "more than 0.000"),
+        (Predicate(*RHO, factor=4.0), -0.5, "2 times", "more than 4 times"),  # 4 x 0.25 - 0.5 over 0.25
+        (Predicate(*SHARE, margin=0.035), -0.02, "−2.0 ± 0.0 points", "more than +3.5 points"),
+        (Predicate(*SHARE, margin=-0.01), 0.0, "+0.0 ± 0.0 points", "more than −1.0 points"),
+        (Predicate(*SHARE, margin=0.01, within=True), 0.005, "+0.5 ± 0.0 points", "within 1.0 points"),
+        (Predicate(SHARE[0], margin=0.99), 0.995, "99.5 ± 0.0 %", "more than 99.0 %"),
+    ],
+)
+def test_numbers_say_what_was_measured_and_what_was_needed(predicate, difference, number, needed):
+    found = judge(predicate, made_up(predicate, difference), "small")
+    assert scoreboard.number(predicate, found) == number and scoreboard.needed(predicate) == needed
+
+
+def test_rows_of_the_claims_own_network_go_before_those_that_stand_in():
+    network = {"arch": "resnet50", "dataset": "cifar10"}
+    foreign = Predicate(*(cell("p", one, "accuracy", network=network) for one in "ab"))
+    records = made_up(foreign, 0.1)
+    assert judge(foreign, records, "small").stand_in
+    record = records["p"]
+    other = {"id": "other", "parameters": network}
+    more = [row | network | {"value": 0.9 if row["artefact"] == "a" else 0.2, "run": "other"} for row in record.rows]
+    both = {"p": Record("p", "small", [*record.runs, other], [*record.rows, *more])}
+    found = judge(foreign, both, "small")
+    assert not found.stand_in and found.value == pytest.approx(0.7)
+
+
+def test_doubtful_numbers_of_the_paper_are_marked():
+    assert next(claim for claim in CLAIMS if claim.id == "perturbation-deepfool-2-lr").printed.startswith(
+        "0.18 ? against"
+    )

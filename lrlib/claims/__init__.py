@@ -1,4 +1,4 @@
-"""Every claim of the paper, the authors' post and the report that a number can decide, and what was decided."""
+"""Claims of the paper, the authors' post and the report that our numbers decide, and what was decided."""
 
 from __future__ import annotations
 

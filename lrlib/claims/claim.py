@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrlib import paper
-from lrlib.claims.predicates import Cell, Predicate, cell
+from lrlib.claims.predicates import Predicate, cell
 from lrlib.sections.audit import WORST
 
 R18 = {"arch": "resnet18", "dataset": "cifar10"}
+R50 = {"arch": "resnet50", "dataset": "cifar10"}
 DRAWN = "drawn, not printed"
+OURS = "ours"
 POINT = 0.01  # of accuracy
 HALF = 0.5  # share of the paper's own effect that counts as reproducing it
 
@@ -28,8 +30,8 @@ class Claim:
         page: The page of the book that shows our numbers.
         heading: The heading there under which they are.
         published: What decides it under the protocol as published.
-        strong: What decides it under the audit's attacks, if it is about an attack.
-        stand_in: What our number is of where it isn't of what the claim is about, at every preset but ``paper``.
+        strong: What decides it under the audit's attacks, if that has the same ball.
+        instead: What else than in the paper our number is of, beside the network.
     """
 
     id: str
@@ -40,16 +42,17 @@ class Claim:
     heading: str
     published: Predicate
     strong: Predicate | None = None
-    stand_in: str = ""
+    instead: str = ""
 
 
 def in_the_paper(artefact: str, **where: object) -> tuple[float, str]:
-    """A number of the paper, and as it is printed."""
+    """A number of the paper, and as it is printed, with its unit, and ``?`` where the paper contradicts it."""
     cells = paper.table(artefact)
     for key, value in where.items():
         cells = cells[cells[key] == value]
-    (value,) = cells.value
-    return float(value), paper.printed(artefact, **where)
+    (row,) = cells.itertuples()
+    unit = " %" if row.printed_unit == "percent" else ""
+    return float(row.value), f"{row.printed}{unit}{' ?' if row.suspicious else ''}"
 
 
 def larger(
@@ -60,30 +63,42 @@ def larger(
     network: Mapping[str, str],
     *,
     against: str = "N-LR",
+    times: bool = False,
     **keys: Any,
 ) -> tuple[str, Predicate]:
-    """The paper's number of one variant beside another's, and the predicate that ours differ by at least half as much.
+    """The paper's number of one variant beside another's, and the predicate that ours differ at least half as much.
 
     Args:
         artefact: The paper's table, and the artefact of our rows.
         page: The page of our record.
         metric: What is compared.
         variant: Whose number is larger.
-        network: The keys that say which network the paper's cells are about; ours are about the preset's own.
+        network: The keys that say which network the paper's cells are about.
         against: Than whose.
+        times: Compare ratios instead of differences: half of what the paper's ratio is above 1.
         **keys: Further keys of the paper's cells and our rows.
     """
     (high, first), (low, second) = (
         in_the_paper(artefact, metric=metric, variant=name, **network, **keys) for name in (variant, against)
     )
-    left, right = (cell(page, artefact, metric, variant=name, **keys) for name in (variant, against))
+    left, right = (
+        cell(page, artefact, metric, network=_foreign(network), variant=name, **keys) for name in (variant, against)
+    )
+    if times:
+        return f"{first} against {second}, {high / low:.1f} times", Predicate(
+            left, right, factor=1 + HALF * (high / low - 1)
+        )
     return f"{first} against {second}", Predicate(left, right, margin=HALF * (high - low))
 
 
-def worst_case(variant: str, against: str = "N-LR") -> Predicate:
-    """That a variant is better than another in the audit's worst case over all attacks."""
+def _foreign(network: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The network, unless it is the one that every preset has in its own size."""
+    return None if network == R18 else network
 
-    def audited(name: str) -> Cell:
-        return cell("audit", "audit", "adversarial_accuracy", variant=name, attack=WORST)
 
-    return Predicate(audited(variant), audited(against))
+def worst_case(variant: str, margin: float) -> Predicate:
+    """That a variant is better by so much than N-LR in the audit's worst case over all attacks."""
+    left, right = (
+        cell("audit", "audit", "adversarial_accuracy", variant=name, attack=WORST) for name in (variant, "N-LR")
+    )
+    return Predicate(left, right, margin=margin)

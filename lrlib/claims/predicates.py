@@ -13,38 +13,62 @@ from lrlib.intervals import over_seeds
 from lrlib.results import Record
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
-UNMEASURED, MACHINERY = "not measured", "no verdict"
-LARGEST = object()  # a key's largest value in the record, such as the last step
+TOO_FEW, UNMEASURED, MACHINERY = "too few seeds", "not measured", "no verdict"
+LARGEST, SMALLEST = object(), object()  # a key's largest or smallest value in the record, such as the last step
 FEWEST_SEEDS = 3
 WITHOUT_VERDICT = "quick"  # a preset that shows that the machinery runs
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Numbers of a record: those of an artefact and metric with these keys, one for each seed."""
+    """Numbers of a record: those of an artefact and metric with these keys, one for each seed.
+
+    Attributes:
+        page: Whose record.
+        artefact: The artefact.
+        metric: The metric.
+        keys: Further keys and their values.
+        network: Keys of the network that the claim is about, where it isn't the preset's own; rows about the preset's
+            own stand in for it where there are none.
+    """
 
     page: str
     artefact: str
     metric: str
     keys: tuple[tuple[str, Any], ...]
+    network: tuple[tuple[str, str], ...] = ()
 
     def by_seed(self, records: Mapping[str, Record]) -> pd.Series:
         """The numbers by seed; none if no record has them."""
-        record = records.get(self.page)
-        rows = [row for row in record.main().rows if row["artefact"] == self.artefact] if record else []
-        frame = pd.DataFrame([row for row in rows if row["metric"] == self.metric])
+        frame = pd.DataFrame(self._rows(records.get(self.page)))
         for key, value in self.keys:
             if key not in frame:
                 return pd.Series(dtype=float)
-            frame = frame[frame[key] == (frame[key].max() if value is LARGEST else value)]
+            wanted = frame[key].max() if value is LARGEST else frame[key].min() if value is SMALLEST else value
+            frame = frame[frame[key] == wanted]
         if frame.seed.duplicated().any():
             raise ValueError(f"expected keys that single out a row of each seed, got several for {self}")
         return frame.set_index("seed").value
 
+    def stands_in(self, records: Mapping[str, Record]) -> bool:
+        """Whether the rows are about another network than the claim."""
+        return bool(self.network) and not self._about_the_network(records.get(self.page))
 
-def cell(page: str, artefact: str, metric: str, **keys: Any) -> Cell:
+    def _rows(self, record: Record | None) -> list[dict[str, Any]]:
+        if record is None:
+            return []
+        rows = self._about_the_network(record) or record.main().rows
+        return [row for row in rows if (row["artefact"], row["metric"]) == (self.artefact, self.metric)]
+
+    def _about_the_network(self, record: Record | None) -> list[dict[str, Any]]:
+        if record is None or not self.network:
+            return []
+        return [row for row in record.rows if dict(self.network).items() <= row.items()]
+
+
+def cell(page: str, artefact: str, metric: str, *, network: Mapping[str, str] | None = None, **keys: Any) -> Cell:
     """A :class:`Cell` with its keys by name."""
-    return Cell(page, artefact, metric, tuple(keys.items()))
+    return Cell(page, artefact, metric, tuple(keys.items()), tuple((network or {}).items()))
 
 
 @dataclass(frozen=True)
@@ -66,9 +90,9 @@ class Predicate:
     within: bool = False
 
     @property
-    def unit(self) -> str:
-        """What the difference is counted in: points of accuracy, or the number's own unit."""
-        return "points" if "accuracy" in self.left.metric or self.left.metric == "variance_ratio" else ""
+    def in_percent(self) -> bool:
+        """Whether the numbers are shares, which are shown in percent."""
+        return "accuracy" in self.left.metric or self.left.metric == "variance_ratio"
 
 
 @dataclass(frozen=True)
@@ -76,46 +100,56 @@ class Judged:
     """A predicate on a preset's records.
 
     Attributes:
-        verdict: One of the module's five.
+        verdict: One of the module's six.
         value: Mean over seeds of ``left - factor * right``; NaN if nothing was measured.
         low: Student's interval of it at 95 %; NaN for a single seed.
         high: Its other end.
+        ratio: Mean of the left side over that of the right one; NaN if there is none.
         seeds: Number of seeds.
+        stand_in: Whether the rows are about another network than the claim.
     """
 
     verdict: str
     value: float = math.nan
     low: float = math.nan
     high: float = math.nan
+    ratio: float = math.nan
     seeds: int = 0
+    stand_in: bool = False
 
 
 def judge(predicate: Predicate, records: Mapping[str, Record], preset: str) -> Judged:
-    """Decide a predicate: only if the whole interval over seeds lies on one side of the margin, and of three seeds.
+    """Decide a predicate: only of three seeds, and if the whole interval over seeds lies on one side of the margin.
 
     Args:
         predicate: What is claimed.
         records: The preset's records by page.
         preset: Whose.
     """
-    difference = predicate.left.by_seed(records)
-    if predicate.right is not None:
-        difference = difference - predicate.factor * predicate.right.by_seed(records)
-    difference = difference.dropna()
-    if difference.empty:
+    sides = pd.DataFrame({"left": predicate.left.by_seed(records)})
+    sides["right"] = 0.0 if predicate.right is None else predicate.right.by_seed(records)
+    sides = sides.dropna().rename_axis("seed").reset_index()
+    if sides.empty:
         return Judged(UNMEASURED)
-    (row,) = over_seeds(
-        difference.rename("value").rename_axis("seed").reset_index().assign(all=""), ["all"]
-    ).itertuples()
-    found = (float(row.value), float(row.low), float(row.high), int(row.seeds))
+    difference = sides.assign(value=sides.left - predicate.factor * sides.right, all="")
+    (row,) = over_seeds(difference, ["all"]).itertuples()
+    right = float(sides.right.mean())
+    return Judged(
+        _verdict(predicate, preset, int(row.seeds), row.low, row.high),
+        value=float(row.value),
+        low=float(row.low),
+        high=float(row.high),
+        ratio=float(sides.left.mean()) / right if right else math.nan,
+        seeds=int(row.seeds),
+        stand_in=predicate.left.stands_in(records),
+    )
+
+
+def _verdict(predicate: Predicate, preset: str, seeds: int, low: float, high: float) -> str:
     if preset == WITHOUT_VERDICT:
-        return Judged(MACHINERY, *found)
-    if row.seeds < FEWEST_SEEDS:
-        return Judged(INCONCLUSIVE, *found)
-    return Judged(_side(predicate, row.low, row.high), *found)
-
-
-def _side(predicate: Predicate, low: float, high: float) -> str:
+        return MACHINERY
+    if seeds < FEWEST_SEEDS:
+        return TOO_FEW
     margin = predicate.margin
     if predicate.within:
         holds, fails = -margin < low and high < margin, low >= margin or high <= -margin

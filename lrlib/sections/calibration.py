@@ -135,7 +135,7 @@ class _Fit:
 
     def try_all(self, stage: str, chosen: list[Protocol], x: Tensor, y: Tensor) -> None:
         for protocol, eps in product(chosen, EPS):
-            right = self._right(replace(protocol, until_fooled=False), eps, x, y)
+            right = self._right(stage, replace(protocol, until_fooled=False), eps, x, y)
             if protocol.until_fooled:
                 right = np.logical_and.accumulate(right, axis=1)
             for steps in STEPS:
@@ -155,7 +155,7 @@ class _Fit:
         found = residuals(Record(run.page, run.preset, [], run.rows), stage)
         return [protocol_of(row) for _, row in found.head(count).iterrows()]
 
-    def _right(self, protocol: Protocol, eps: str, x: Tensor, y: Tensor) -> NDArray[np.bool_]:
+    def _right(self, stage: str, protocol: Protocol, eps: str, x: Tensor, y: Tensor) -> NDArray[np.bool_]:
         """Whether the answer is right after 0, 1, ... steps, ``(n, steps + 1)``."""
         attack = Attack.on(self.bench, self.one.model, protocol, self.precision)
 
@@ -164,7 +164,7 @@ class _Fit:
             right = [metrics.correct(attack.network, x_adv, labels) for x_adv in iterates]
             return {"right": torch.stack(right, dim=1).tolist()}
 
-        name = ", ".join(f"{key}={value}" for key, value in {**asdict(protocol), "eps": eps}.items())
+        name = ", ".join(f"{key}={value}" for key, value in {"stage": stage, **asdict(protocol), "eps": eps}.items())
         return self.bench.in_batches(name, [self.one], x, y, way)["right"].astype(bool)
 
 
