@@ -89,7 +89,7 @@ def html(by_preset: Records, presets: list[str]) -> str:
         f"<th>{escape(name)}</th>" for name in ("claim", "printed", *(f"ours, {ABOUT[name]}" for name in presets))
     )
     body = "\n".join(_row(claim, found[claim.id], presets) for claim in claims())
-    counted = [summary(by_preset, preset) for preset in presets if preset != WITHOUT_VERDICT]
+    counted = [_summary(found, preset) for preset in presets if preset != WITHOUT_VERDICT]
     above = "".join(f"<p>{escape(one)}</p>\n" for one in counted)
     table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     return f"{above}<table class='table scoreboard'>\n{table}\n</table>\n"
@@ -101,7 +101,11 @@ def _is_measured(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]]
 
 def summary(by_preset: Records, preset: str) -> str:
     """How many claims have which verdict at a preset, in a sentence."""
-    found = [verdicts[preset] for verdicts in judged(by_preset).values() if preset in verdicts]
+    return _summary(judged(by_preset), preset)
+
+
+def _summary(verdicts: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str) -> str:
+    found = [one[preset] for one in verdicts.values() if preset in one]
     strong = [one for _, one in found if one is not None]
     parts = [f"At {preset}, of {len(found)} claims: {_counted([one for one, _ in found])}."]
     if any(one.verdict != UNMEASURED for one in strong):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lrlib.claims.claim import DRAWN, HALF, OURS, POINT, R18, R50, Claim, in_the_paper, larger, worst_case
-from lrlib.claims.predicates import LARGEST, Predicate, cell
+from lrlib.claims.predicates import LARGEST, Cell, Predicate, cell
 
 TABLE1 = ("adversarial", "Table 1: accuracy under PGD")
 TABLE3 = ("adversarial", "Tables 3 and 10: the smallest perturbations")
@@ -114,7 +114,7 @@ def _other_methods() -> Iterator[Claim]:
 
 
 def _perturbations() -> Iterator[Claim]:
-    def rho(attack: str, variant: str, setting: str) -> Any:
+    def rho(attack: str, variant: str, setting: str) -> Cell:
         return cell("adversarial", "table3", "rho", variant=variant, attack=attack, setting=setting)
 
     for attack, called in ATTACKS.items():
