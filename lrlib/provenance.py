@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import hashlib
 import platform
 import subprocess
 from functools import cache
@@ -14,15 +12,15 @@ from typing import Any
 
 import torch
 
+from lrlib.sources import Sources
+
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
 @cache
 def sources(module: str) -> str:
-    """Hash of a module of ``lrlib`` and of all of ``lrlib`` that it imports, directly or not.
-
-    Comments, docstrings and layout don't count: two sources with one hash compute the same.
+    """Hash of all definitions of ``lrlib`` that a module's own depend on, see ``lrlib.sources``.
 
     Args:
         module: Dotted name, such as ``lrlib.train``.
@@ -33,60 +31,7 @@ def sources(module: str) -> str:
     Raises:
         ValueError: If there is no such module.
     """
-    if _file(module) is None:
-        raise ValueError(f"expected a module of lrlib, got {module!r}")
-    digest = hashlib.sha256()
-    for path in sorted(_closure(module)):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + _meaning(path))
-    return digest.hexdigest()[:12]
-
-
-def _closure(module: str) -> set[Path]:
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        path = _file(waiting.pop())
-        if path is not None and path not in found:
-            found.add(path)
-            waiting += _imports(path)
-    return found
-
-
-def _file(module: str) -> Path | None:
-    """Where the module is, found without importing anything."""
-    base = ROOT.joinpath(*module.split("."))
-    candidates = (base / "__init__.py", base.with_name(f"{base.name}.py"))
-    return next((path for path in candidates if path.exists()), None)
-
-
-def _imports(path: Path) -> list[str]:
-    names = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lrlib":
-            # `from lrlib import data` names a module, `from lrlib.data import load` what is in one.
-            inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            names += [name if _file(name) else node.module for name in inside]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names if alias.name.split(".")[0] == "lrlib"]
-    return names
-
-
-def _meaning(path: Path) -> bytes:
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return _dump(tree).encode()
-
-
-def _dump(node: object) -> str:
-    """A syntax tree as text. Unlike that of ``ast.dump`` it doesn't change with new, empty fields in a new Python."""
-    if isinstance(node, list):
-        return f"[{', '.join(map(_dump, node))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = [f"{name}={_dump(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []]
-    return f"{type(node).__name__}({', '.join(fields)})"
+    return Sources(ROOT).digest(module)
 
 
 def commit() -> str | None:
