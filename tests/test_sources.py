@@ -29,8 +29,8 @@ FILES = {
     "room/__init__.py": "from lrlib.room.inner import thing\nfrom lrlib.room import spare\n",
     "room/inner.py": "thing = 1\nrest = 2\n",
     "room/spare.py": "y = 5\nz = 6\n",
-    "mid.py": "from lrlib.low import area\nfrom lrlib import room\n\nboth = lambda: [area(2), room.thing, room.spare.y]\n",
-    "top.py": "from lrlib import mid\nnumber = mid.both()\n",
+    "mid.py": "from lrlib.low import area\nfrom lrlib import room\n\nboth = [area(2), room.thing, room.spare.y]\n",
+    "top.py": "from lrlib import mid\nnumber = mid.both\n",
     "above.py": "from lrlib import top, other\n",
 }
 
