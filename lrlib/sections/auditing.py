@@ -16,6 +16,7 @@ from lrlib.attacks import Loss
 from lrlib.sections.protocol import at_precision
 from lrlib.zoo import Trained
 
+FEW = 20  # steps that are tried first where an attack does not stop by itself
 MASK = 1e4  # what the planted control multiplies its logits with
 LOSSES: dict[str, Loss] = {
     "cross-entropy": attacks.cross_entropy_per_example,
@@ -84,7 +85,7 @@ def gradient_attacks(audited: Audited, ball: Ball, *, precision: str, steps: int
     for name, loss in LOSSES.items():
         yield f"PGD-{steps}, {name}", _pgd(network, audited.network, ball, steps, loss)
     yield f"PGD-{steps}, rescaled logits", _rescaled(network, audited.network, ball, steps)
-    yield f"representation, {steps} steps", _representation(audited, ball, steps)
+    yield f"representation, {steps} steps", _representation(audited, ball, steps, precision)
 
 
 def precise(audited: Audited, ball: Ball, *, steps: int) -> Strong:
@@ -174,34 +175,40 @@ def _rescaled(network: nn.Module, victim: nn.Module, ball: Ball, steps: int) -> 
     return attack
 
 
-def _representation(audited: Audited, ball: Ball, steps: int) -> Strong:
-    """Towards the representation of the nearest image of the batch with another label."""
-    tap = models.places(audited.trained.spec.arch)[0]
+def _representation(audited: Audited, ball: Ball, steps: int, precision: str) -> Strong:
+    """Towards the representation of the nearest image of the batch with another label; in few steps where these do."""
+    model = audited.trained.model
+    network, tap = at_precision(model, precision), models.places(audited.trained.spec.arch)[0]
 
     def attack(x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        model = audited.trained.model
         own = metrics.features(model, x, tap)
         distance = torch.cdist(own, own).masked_fill(y[:, None] == y[None, :], torch.inf)
-        guides = x[distance.argmin(dim=1)]
-        return attacks.representation(
-            lambda z: _features(model, z, tap),
-            x,
-            guides,
-            eps=ball.eps,
-            step_size=ball.eps / 8,
-            steps=steps,
-            generator=generator,
-        )
+        guides, x_adv = x[distance.argmin(dim=1)], x.clone()
+        standing = torch.arange(len(x), device=x.device)
+        for length in (min(FEW, steps), steps):
+            x_adv[standing] = attacks.representation(
+                lambda z: _features(network, model.get_submodule(tap), z),
+                x[standing],
+                guides[standing],
+                eps=ball.eps,
+                step_size=ball.eps / 8,
+                steps=length,
+                generator=generator,
+            )
+            standing = standing[metrics.correct(audited.network, x_adv[standing], y[standing])]
+            if len(standing) == 0:
+                break
+        return x_adv
 
     return attack
 
 
-def _features(model: nn.Module, x: Tensor, tap: str) -> Tensor:
+def _features(network: nn.Module, place: nn.Module, x: Tensor) -> Tensor:
     """The representation with its graph, in the network's own evaluation mode."""
     kept: list[Tensor] = []
-    handle = model.get_submodule(tap).register_forward_hook(lambda _m, _i, out: kept.append(out))
+    handle = place.register_forward_hook(lambda _m, _i, out: kept.append(out))
     try:
-        model(x)
+        network(x)
     finally:
         handle.remove()
-    return kept[0].flatten(1)
+    return kept[0].flatten(1).float()
