@@ -48,7 +48,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import own_tables, plots, sections, tables
+from lrlib import again, own_tables, plots, sections, tables
 from lrlib.prose import audit as prose
 from lrlib.sections import audit as section
 
@@ -129,12 +129,6 @@ plots.of_latest(plots.radii, records);
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run audit -p measure true -p seeds 0 -p examples 50 -o again
-# ```
-#
-# writes the executed notebook and its record into the folder `again`; `.venv/bin/lrlib run audit --list` shows every
-# parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("audit", parameters))

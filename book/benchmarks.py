@@ -33,7 +33,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import own_tables, plots, sections, tables
+from lrlib import again, own_tables, plots, sections, tables
 from lrlib.prose import benchmarks as prose
 from lrlib.sections import benchmarks as section
 
@@ -110,12 +110,6 @@ Markdown(tables.sentences(prose.findings(records)))
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run benchmarks -p measure true -o again
-# ```
-#
-# measures toy sizes and writes the executed notebook and its record into the folder `again`; `make bench` measures the
-# paper's sizes; `.venv/bin/lrlib run benchmarks --list` shows every parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("benchmarks", parameters))

@@ -39,7 +39,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import own_tables, plots, sections, tables
+from lrlib import again, own_tables, plots, sections, tables
 from lrlib.prose import calibration as prose
 from lrlib.sections import calibration as section
 
@@ -101,12 +101,6 @@ Markdown(tables.by_heading(records, prose.precision))
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run calibration -p measure true -p screened 50 -o again
-# ```
-#
-# writes the executed notebook and its record into the folder `again`; `.venv/bin/lrlib run calibration --list` shows
-# every parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("calibration", parameters))

@@ -37,7 +37,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import own_tables, plots, sections, tables
+from lrlib import again, own_tables, plots, sections, tables
 from lrlib.prose import controls as prose
 from lrlib.sections import controls as section
 
@@ -101,12 +101,6 @@ Markdown(tables.sentences(prose.elsewhere(measured)))
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run controls -p rank 5 -p examples 100 -p attacked 50 -o again
-# ```
-#
-# writes the executed notebook and its record into the folder `again`; `.venv/bin/lrlib run controls --list` shows
-# every parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("controls", parameters))

@@ -31,7 +31,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import plots, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import effective_rank as prose
 from lrlib.sections import effective_rank as section
 
@@ -102,12 +102,6 @@ tables.matrix("effective_rank")
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run effective_rank -p seeds 0 -p examples 100 -o again
-# ```
-#
-# writes the executed notebook and its record into the folder `again`; `.venv/bin/lrlib run effective_rank --list` shows
-# every parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("effective_rank", parameters))

@@ -32,7 +32,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import plots, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import svd_truncation as prose
 from lrlib.sections import svd_truncation as section
 
@@ -106,12 +106,6 @@ tables.matrix("svd_truncation")
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run svd_truncation -p seeds 0 -p examples 100 -o again
-# ```
-#
-# writes the executed notebook and its record into the folder `again`; `.venv/bin/lrlib run svd_truncation --list` shows
-# every parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("svd_truncation", parameters))

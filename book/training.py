@@ -32,7 +32,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import own_tables, plots, sections, tables
+from lrlib import again, own_tables, plots, sections, tables
 from lrlib.prose import training as prose
 from lrlib.sections import training as section
 
@@ -103,12 +103,6 @@ Markdown(tables.sentences(prose.parity(records)))
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run training -p measure true -p parts parity -o again
-# ```
-#
-# measures the comparison of precisions anew and writes the executed notebook and its record into the folder `again`;
-# `.venv/bin/lrlib run training --list` shows every parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("training", parameters))

@@ -19,13 +19,13 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import claims, presets, provenance, results, scoreboard, sections
+from lrlib import again, claims, presets, provenance, results, scoreboard, sections
 from lrlib.files import replacing
 from lrlib.sections.parameters import Parameters
 
 BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
-_PAGE_MODULES = ("lrlib.plots", "lrlib.tables", "lrlib.own_tables", "lrlib.sections", "lrlib.pages")
+_PAGE_MODULES = ("lrlib.plots", "lrlib.tables", "lrlib.own_tables", "lrlib.again", "lrlib.sections", "lrlib.pages")
 # Kernels are reached through files that only this user can open, instead of through open ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 
@@ -173,6 +173,9 @@ def build(command: Path, *, fresh: bool) -> Path:
     board = scoreboard.html(claims.records(), [*presets.PRESETS][::-1])
     with replacing(provenance.ROOT / "_build" / "scoreboard.html") as temporary:
         temporary.write_text(board)
+    taken_along = provenance.ROOT / "_build" / "along" / again.RECORDS  # _config.yml has it copied into the book
+    shutil.rmtree(taken_along, ignore_errors=True)
+    shutil.copytree(results.RESULTS, taken_along)
     arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
     built = subprocess.run(arguments, capture_output=True, text=True)
     if built.returncode:

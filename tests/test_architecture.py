@@ -27,7 +27,7 @@ LAYERS = (
     {"zoo", "results"},
     {"runs"},
     {"sections"},
-    {"prose", "plots", "tables", "own_tables", "reproduce", "claims"},
+    {"again", "prose", "plots", "tables", "own_tables", "reproduce", "claims"},
     {"scoreboard"},
     {"pages", "show"},
     {"cli"},

@@ -98,7 +98,7 @@ def test_a_page_names_its_kernel_and_is_about_its_own_section(page):
     notebook = pages.notebook(page)
     assert notebook.metadata.kernelspec.name == "python3"
     assert f"from lrlib.sections import {page} as section" in pages.source(page).read_text()
-    assert f"lrlib run {page}" in notebook.cells[-1].source
+    assert f'again.this_page("{page}", parameters)' in notebook.cells[-1].source
     assert notebook.cells[0].source.startswith("# ")
 
 
