@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 
 from lrlib import plots, results
 from lrlib.packing import pack_image
+from lrlib.results import Record
 
 VARIANTS = ("N-LR", "1-LR", "2-LR")
 
@@ -200,3 +201,12 @@ def test_the_committed_records_are_drawn_without_a_warning():
     ):
         figure.canvas.draw()
         plt.close(figure)
+
+
+def test_records_without_the_rows_of_a_figure_are_left_out_and_the_largest_preset_comes_first(table1, row, record_of):
+    small = Record("adversarial", "small", table1.runs, table1.rows)
+    other = Record("adversarial", "paper", table1.runs, [{**row("table3", "rho", 1.0), "run": table1.runs[0]["id"]}])
+    figures = plots.of_each(plots.attacked, {"this run": table1, "small record": small, "paper record": other})
+    assert [figure._supxlabel.get_text().split(" · ")[0] for figure in figures] == ["preset small", "preset quick"]
+    plt.close("all")
+    assert plots.of_each(plots.path, {"this run": table1}) == [] and not plt.get_fignums()

@@ -2,7 +2,7 @@
 
 from lrlib.plots.attacks import attacked, calibration, gallery, ladder, path, radii
 from lrlib.plots.sections import compression, cushion, noise, propagation, truncation, variance_ratio
-from lrlib.plots.style import COLOURS, MARKERS, of_latest, use_style
+from lrlib.plots.style import COLOURS, MARKERS, of_each, of_latest, use_style
 
 __all__ = [
     "COLOURS",
@@ -14,6 +14,7 @@ __all__ = [
     "gallery",
     "ladder",
     "noise",
+    "of_each",
     "of_latest",
     "path",
     "propagation",

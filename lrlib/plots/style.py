@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from lrlib.results import Record
+from lrlib import presets
+from lrlib.results import Record, RecordError
 
 # Okabe and Ito's colours, which colour-blind people can tell apart, and two of Tol's; each also has its own marker.
 BLUE, ORANGE, GREEN, PURPLE, GREY = sns.color_palette(["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F"])
@@ -75,3 +76,18 @@ def finished(figure: Figure, axes: Iterable[Axes]) -> Figure:
 def of_latest(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> Figure | None:
     """A figure of the last of the records, which is of the largest preset; None if there is no record yet."""
     return draw(list(records.values())[-1]) if records else None
+
+
+def of_each(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> list[Figure]:
+    """A figure of every record that has its rows, the largest preset's first."""
+    order = list(presets.PRESETS)
+    ordered = sorted(records.values(), key=lambda record: -order.index(record.preset))
+    figures = []
+    for record in ordered:
+        before = set(plt.get_fignums())
+        try:
+            figures.append(draw(record))
+        except RecordError:  # measured before the page had these rows
+            for begun in set(plt.get_fignums()) - before:
+                plt.close(begun)
+    return figures
