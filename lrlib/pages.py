@@ -19,7 +19,7 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import again, claims, presets, provenance, results, scoreboard, sections
+from lrlib import again, claims, launch, presets, provenance, results, scoreboard, sections
 from lrlib.files import replacing
 from lrlib.sections.parameters import Parameters
 
@@ -143,7 +143,7 @@ def _finished(page: str, executed: nbformat.NotebookNode, stamped: str) -> nbfor
     executed.metadata["lrlib"] = {"stamp": stamped}
     for key in ("input_path", "output_path"):
         executed.metadata.papermill.pop(key, None)
-    return executed
+    return launch.prepared(executed)
 
 
 def builder() -> Path:
@@ -177,6 +177,7 @@ def build(command: Path, *, fresh: bool) -> Path:
     shutil.rmtree(taken_along, ignore_errors=True)
     shutil.copytree(results.RESULTS, taken_along)
     arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
+    arguments += launch.configuration(provenance.ROOT / "_config.yml", provenance.ROOT / "_build" / "config.yml")
     built = subprocess.run(arguments, capture_output=True, text=True)
     if built.returncode:
         _unbuild()  # an incremental build would not show the warnings of the pages it leaves alone

@@ -29,6 +29,7 @@ LAYERS = (
     {"sections"},
     {"again", "prose", "plots", "tables", "own_tables", "reproduce", "claims"},
     {"scoreboard"},
+    {"launch"},
     {"pages", "show"},
     {"cli"},
     {"__init__", "__main__"},
@@ -36,7 +37,20 @@ LAYERS = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 SOURCES = sorted((ROOT / "lrlib").rglob("*.py"))
 # Who may read or write files: the style sheet of the plots aside.
-AT_THE_DISK = {"data", "train", "zoo", "results", "paper", "files", "journal", "sources", "provenance", "pages", "cli"}
+AT_THE_DISK = {
+    "data",
+    "train",
+    "zoo",
+    "results",
+    "paper",
+    "files",
+    "journal",
+    "sources",
+    "provenance",
+    "launch",
+    "pages",
+    "cli",
+}
 DISK = {
     *("open", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "touch", "exists"),
     *("glob", "rglob", "iterdir", "mkstemp", "TemporaryFile", "TemporaryDirectory", "rmtree", "save_file"),
@@ -125,9 +139,9 @@ def prose():
     return (ROOT / "lrlib" / "prose").glob("*.py")
 
 
-def test_only_plots_draws_and_only_pages_knows_jupyter():
+def test_only_plots_draws_and_only_pages_and_its_launch_know_jupyter():
     assert {room(path) for path in SOURCES if packages(path) & DRAWING} == {"plots"}
-    assert {room(path) for path in SOURCES if packages(path) & JUPYTER} == {"pages"}
+    assert {room(path) for path in SOURCES if packages(path) & JUPYTER} == {"launch", "pages"}
 
 
 def test_pages_compute_nothing_themselves():
@@ -176,7 +190,7 @@ def test_without_jupyter_and_matplotlib_models_are_trained_and_records_shown(tmp
     modules = [
         named(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in SOURCES
-        if room(path) not in ("pages", "plots", "__main__")
+        if room(path) not in ("launch", "pages", "plots", "__main__")
     ]
     code = f"""
 import importlib
