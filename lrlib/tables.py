@@ -174,8 +174,17 @@ def sentences(lines: Sequence[str]) -> str:
 
 
 def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[str]]) -> str:
-    """What is found in each record, as Markdown lists under the records' headings."""
-    return "\n\n".join(f"At the preset `{name}`:\n\n{sentences(findings(one))}" for name, one in records.items())
+    """What is found in each record, as Markdown lists under the records' presets, the largest preset's first."""
+    order = list(presets.PRESETS)
+    parts = []
+    for name, one in sorted(records.items(), key=lambda item: -order.index(item[1].preset)):
+        this = ", this run" if name.startswith(THIS_RUN) else ""
+        try:
+            found = findings(one)
+        except results.RecordError:
+            found = ["This record was measured before the page had all that is said here."]
+        parts.append(f"At the preset `{one.preset}`{this}:\n\n{sentences(found)}")
+    return "\n\n".join(parts)
 
 
 def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:

@@ -274,3 +274,18 @@ def test_committed_records_make_tables_without_a_gap_on_our_side(page):
     expected = len(ours[ours.metric == metric].groupby([*keys, "variant"]))
     assert (table.xs("ours", axis=1, level=1) != "").sum().sum() == expected
     assert isinstance(table, pd.DataFrame)
+
+
+def test_findings_stand_under_their_preset_the_largest_first_and_a_record_without_the_rows_says_so(table1):
+    quick = table1(0.2, 0.4)
+    small = results.Record("adversarial", "small", quick.runs, quick.rows)
+
+    def findings(record):
+        if record.preset == "small":
+            record.frame("figure99")
+        return [f"{len(record.rows)} rows"]
+
+    text = tables.by_heading({"this run (quick)": quick, "small record": small}, findings)
+    first, second, third, fourth = text.split("\n\n")
+    assert first == "At the preset `small`:" and "before the page had" in second
+    assert third == "At the preset `quick`, this run:" and fourth == f"- {len(quick.rows)} rows"
