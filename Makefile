@@ -1,16 +1,27 @@
 # Everything happens in .venv, with the exact versions of requirements.lock.
 PYTHON ?= python3
+PRESET ?= paper
+BUDGET ?= 480
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: book test lint bench clean
+.PHONY: book gpu test lint bench clean
 
 book: $(READY)
 	$(BIN)/lrlib book
 
+# Trains and measures for BUDGET minutes what the records of PRESET lack, then executes the pages one by one, each at
+# PRESET if that is trained and fits, all of them in as many minutes again.
+gpu: $(READY)
+	nvidia-smi
+	$(BIN)/lrlib reproduce --preset $(PRESET) --budget $(BUDGET) --device cuda --download
+	$(BIN)/lrlib book --preset $(PRESET) --budget $(BUDGET)
+	nvidia-smi
+
 test: lint
 	$(BIN)/pytest
 	$(BIN)/lrlib book --fresh
+	$(BIN)/pytest -rs tests/browser
 
 bench: $(READY)
 	$(BIN)/lrlib run benchmarks -p preset paper -p measure true

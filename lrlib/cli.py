@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from lrlib import data, presets, provenance, reproduce, results, sections, show, zoo
+from lrlib import affordable, data, presets, provenance, reproduce, results, sections, show, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters, SeededParameters
@@ -67,19 +67,25 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
 @cli.command()
 @show.PRESET
 @click.option("--fresh", is_flag=True, help="execute and build everything, changed or not")
-def book(preset: str, fresh: bool) -> None:
+@click.option(
+    "--budget", type=float, metavar="MINUTES", help="execute at the preset what is trained and fits, at quick the rest"
+)
+def book(preset: str, fresh: bool, budget: float | None) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book."""
     pages = _pages()
     builder = pages.builder()
     todo = {}
-    for page in (*sections.PAGES, *sections.STANDING):
-        parameters = sections.get(page).Parameters.of(preset)
+    every = dict.fromkeys((*sections.PAGES, *sections.STANDING), preset)
+    for page, at in (every if budget is None else affordable.pages(preset, minutes=budget)).items():
+        parameters = sections.get(page).Parameters.of(at)
         if not fresh and pages.is_current(page, parameters, _executed(page)):
             click.echo(f"{page}: up to date")
         else:
             todo[page] = parameters
     _prepare([(parameters, sections.get(page).specs(parameters)) for page, parameters in todo.items()])
     for page, parameters in todo.items():
+        if parameters.preset != preset:
+            click.echo(f"{page}: at {parameters.preset}, for it is not trained at {preset} or takes too long")
         _execute(page, parameters, None)
     click.echo(pages.build(builder, fresh=fresh))
 

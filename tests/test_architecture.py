@@ -27,7 +27,7 @@ LAYERS = (
     {"zoo", "results"},
     {"runs"},
     {"sections"},
-    {"again", "prose", "plots", "tables", "own_tables", "reproduce", "claims"},
+    {"again", "prose", "plots", "tables", "own_tables", "reproduce", "affordable", "claims"},
     {"scoreboard"},
     {"launch"},
     {"pages", "show"},

@@ -83,6 +83,7 @@ def refused(lrlib, untouched, tmp_path):
             "expected each parameter once, got steps, steps",
         ),
         (["book", "--preset", "huge"], "expected a preset among quick, small, paper, got 'huge'"),
+        (["book", "--budget", "0"], "expected a budget of more than 0 minutes, got 0.0"),
         (["train", "--preset", "huge"], "expected a preset among quick, small, paper, got 'huge'"),
         (["train", "--model", "3-LR"], "expected a variant among N-LR, 1-LR, 2-LR, .*, got '3-LR'"),
         (["train", "--seeds", "a"], 'expected seeds to be a list of whole numbers, got "a"'),
@@ -424,3 +425,17 @@ def test_only_pages_that_something_has_changed_for_are_executed(lrlib, monkeypat
     assert "effective_rank: up to date" in out.splitlines()
     assert lrlib("book", "--fresh")[0] == 0
     assert executed[1:] == [*sections.PAGES, *sections.STANDING] and built == [False, True]
+
+
+def test_within_a_budget_pages_that_do_not_fit_are_executed_at_quick(lrlib, monkeypatch):
+    executed = {}
+    monkeypatch.setattr(zoo, "find_or_train", lambda *arguments, **keywords: None)
+    monkeypatch.setattr(zoo, "find", lambda spec: None)
+    monkeypatch.setattr(pages, "is_current", lambda *arguments: False)
+    monkeypatch.setattr(pages, "execute", lambda page, given, *arguments, **keywords: executed.update({page: given}))
+    monkeypatch.setattr(pages, "build", lambda builder, *, fresh: None)
+    code, out, _ = lrlib("book", "--preset", "small", "--budget", "1")
+    assert code == 0 and list(executed) == [*sections.PAGES, *sections.STANDING]
+    assert {page for page, parameters in executed.items() if parameters.preset == "quick"} == set(sections.PAGES)
+    assert {page for page, parameters in executed.items() if parameters.preset == "small"} == set(sections.STANDING)
+    assert "compression: at quick, for it is not trained at small or takes too long" in out.splitlines()
