@@ -21,6 +21,7 @@ from traitlets.config import Config
 
 from lrlib import again, claims, launch, presets, provenance, results, scoreboard, sections
 from lrlib.files import replacing
+from lrlib.lighter import lighten
 from lrlib.sections.parameters import Parameters
 
 BOOK = provenance.ROOT / "book"
@@ -182,7 +183,9 @@ def build(command: Path, *, fresh: bool) -> Path:
     if built.returncode:
         _unbuild()  # an incremental build would not show the warnings of the pages it leaves alone
         raise RuntimeError(f"the book did not build:\n{built.stdout}\n{built.stderr}")
-    return provenance.ROOT / "_build" / "html" / "index.html"
+    html = provenance.ROOT / "_build" / "html"
+    lighten(html)
+    return html / "index.html"
 
 
 def _unbuild() -> None:

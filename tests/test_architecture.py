@@ -14,7 +14,7 @@ from lrlib import provenance
 ROOT = provenance.ROOT
 # From the bottom up; a room imports only from the layers below its own.
 LAYERS = (
-    {"linalg", "svd", "files", "journal", "sources", "intervals", "packing", "typed"},
+    {"linalg", "svd", "files", "lighter", "journal", "sources", "intervals", "packing", "typed"},
     {"provenance", "paper"},
     {"factors"},
     {"nystrom", "dense"},
@@ -44,6 +44,7 @@ AT_THE_DISK = {
     "results",
     "paper",
     "files",
+    "lighter",
     "journal",
     "sources",
     "provenance",

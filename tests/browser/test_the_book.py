@@ -53,6 +53,6 @@ def test_its_scoreboards_links_land_on_what_they_name(opened):
             visit.page.locator(f".scoreboard a[href='{link}']").first.click()
             visit.page.wait_for_url(f"**/{link}")
             target = visit.page.locator(":target").locator("h1, h2, h3, h4").first
-            assert target.inner_text().rstrip("#").strip() == heading
+            assert target.inner_text().replace("’", "'").rstrip("#").strip() == heading
             box = target.bounding_box()
             assert 0 <= box["y"] <= visit.page.viewport_size["height"]

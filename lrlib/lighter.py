@@ -1,0 +1,24 @@
+"""The built book without files that no page of it loads: MathJax comes in ten wholes, of which one is used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_WHOLES = ("tex-*.js", "mml-*.js", "node-main.js")
+
+
+def lighten(html: Path) -> None:
+    """Delete the wholes of MathJax that no page names, and the maps that only debuggers ask for.
+
+    Parts that MathJax fetches on demand stay.
+
+    Args:
+        html: Folder of the built book.
+    """
+    named = {name for page in html.rglob("*.html") for name in re.findall(r"mathjax/([\w-]+\.js)", page.read_text())}
+    mathjax = html / "_static" / "mathjax"
+    wholes = {file for pattern in _WHOLES for file in mathjax.glob(pattern)}
+    for file in (*wholes, *(html / "_static").rglob("*.map")):
+        if file.name not in named:
+            file.unlink()
