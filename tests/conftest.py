@@ -11,7 +11,7 @@ from lrlib.sections import perturbations
 from lrlib.specs import Regularizer
 
 TINY = {
-    "effective_rank": {"seeds": [0, 1], "examples": 40, "directions": 10},
+    "effective_rank": {"seeds": [0, 1], "examples": 40, "directions": 10, "rank": 4},
     "adversarial": {
         "seeds": [0, 1],
         "examples": 40,
@@ -31,7 +31,17 @@ TINY = {
         "steps": 2,
         "cushion_examples": 30,
     },
-    "compression": {"seeds": [0, 1], "examples": 40, "dim": [20, 5], "train_examples": 200},
+    "compression": {
+        "seeds": [0, 1],
+        "examples": 40,
+        "dim": [20, 5],
+        "train_examples": 200,
+        "attacked": 40,
+        "reach": "64/255",
+        "step_size": "32/255",
+        "eps": ["16/255"],
+        "steps": 2,
+    },
     "svd_truncation": {
         "seeds": [0, 1],
         "examples": 60,

@@ -74,11 +74,11 @@ def test_bands_are_the_interval_over_seeds(row, record_of):
 
 def test_variance_ratios_are_drawn_artefact_by_artefact(row, record_of):
     rows = [
-        row(artefact, "variance_ratio", 0.1 * k * (1 if artefact == "figure2a" else 0.5), variant=variant, k=k)
+        row(artefact, "variance_ratio", 0.1 * k * (1 if artefact == "figure2a" else 0.5), variant=variant, k=k, tap="t")
         for artefact in ("figure2a", "figure2b")
         for variant in VARIANTS
         for k in (1, 2, 3)
-    ] + [row("figure2a", "accuracy", 0.9, variant=variant, k=0) for variant in VARIANTS]
+    ] + [row("figure2a", "accuracy", 0.9, variant=variant, k=0, tap="") for variant in VARIANTS]
     figure = plots.variance_ratio(record_of(rows), [("figure2a", "left"), ("figure2b", "right")])
     left, right = figure.axes
     assert (left.get_title(), right.get_title()) == ("left", "right")

@@ -53,10 +53,18 @@ def test_the_number_of_rows_follows_from_the_parameters(measured):
     seeds, variants = 2, 3
     narrow, wide = 32, 64  # width 4: 8 * 4 channels before the FC layer, 4 * 4 channels of 2 x 2 pixels before layer4
     dims = sum(1 + sum(dim < m for dim in (20, 5)) for m in (narrow, wide))
+    ranks = 3  # singular values 1, 5 and 40 behind the ReLU, of 40 images
+    sizes = 2 * 2 * 4  # at the width and the paper's, at both taps: replaced, linear, and on two numbers of components
+    table6 = measured["compression"].frame("table6")
+    of_table_6 = (table6.metric == "success_rate").sum() + 3 * (table6.metric == "rho").sum()
     assert counts == {
-        "effective_rank": seeds * variants * (1 + 2 * 10),
+        # Accuracies and figure 2, some of them again for SVHN; figure 7 of ten classes and their mean; sparsity, also
+        # of SNIP with one seed, and pre-activations of N-LR.
+        "effective_rank": seeds * variants * (2 * 1 + 2 * (10 + 4) + 2 * 11 + 5) + 5 + seeds * (3 * 2 + ranks),
         "noise_stability": seeds * (variants * (1 + 2) + variants * 2 + (variants + 1) * 3 * 21),
-        "compression": seeds * variants * dims,
+        # Table 5 and figure 8; through the hybrids three clean answers, three more and two each; sizes at two widths;
+        # and of table 6 three rows wherever an image was fooled.
+        "compression": seeds * (variants * (dims + 1 + 3 + 3 + 2 * 2) + sizes) + of_table_6,
         "svd_truncation": seeds * 3 * 2 * 3 * 3,
         "controls": (6 + 1 + 1) * (3 + 1 + 1),  # another rank and PCA beside six; a radius and a probability
     }
@@ -193,15 +201,16 @@ def test_nothing_is_left_of_a_classifier_with_all_singular_values_zeroed(measure
     assert all(np.isclose(shares, value, atol=1e-6).any() for value in zeroed.value)
 
 
-@pytest.mark.parametrize("artefact", ["table1", "table3", "table4", "table5a", "table5b"])
+@pytest.mark.parametrize("artefact", ["table1", "table3", "table4", "table5a", "table5b", "table6", "table7b"])
 def test_key_columns_are_spelled_as_in_the_paper(artefact, measured):
     printed = paper.table(artefact)
     rows = next(record.frame(artefact) for record in measured.values() if artefact in record.frame().artefact.array)
     keys = [key for key in paper.KEYS if key in printed]
     assert set(keys) <= set(rows.columns)
     for key in {"setting", "attack"} & set(keys):
-        assert set(rows[key]) <= {*printed[key], "smallest_fgsm", "another_seed"}  # which are the companion's own
-    assert set(printed.variant) <= {*VARIANTS, "Bottle-1LR"}
+        own = {"smallest_fgsm", "another_seed", "own_stop"}  # the companion's
+        assert set(rows[key]) <= {*printed[key], *own}
+    assert set(printed.variant) <= {*VARIANTS, "Bottle-1LR", "Bottle-2LR"}
     assert set(rows.metric) & set(printed.metric)
 
 
@@ -226,6 +235,10 @@ def test_the_default_radii_steps_and_probabilities_are_the_papers():
         ("noise_stability", {"cushion_examples": 1198}, "expected cushion_examples to be at most 1197, .*"),
         ("effective_rank", {"directions": 33}, "expected directions to be at most 32, the narrowest tap, got 33"),
         ("compression", {"dim": [5, 150]}, "expected dim to be at most 64, the widest tap, got 150"),
+        ("effective_rank", {"rank": 33}, "expected rank to be at most 32, the narrowest tap, got 33"),
+        ("effective_rank", {"examples": 10}, "expected an example of each class of digits .*, got none of '.'"),
+        ("compression", {"train_examples": 20}, "expected an example of each class .* first 20 train images, .*"),
+        ("compression", {"attacked": 601}, "expected attacked to be at most 600, the test images of digits, got 601"),
     ],
 )
 def test_more_than_the_dataset_has_is_refused_in_a_sentence(page, given, fault, tiny):
@@ -379,6 +392,14 @@ def other(request, tree):
     return request.param, "digits" if request.param == "resnet50" else f"folder:{tree}"
 
 
+# What the paper calls the numbers of other networks, whose tables and figures are not those of the preset's own.
+APPENDIX = {"appendix_sparsity", "appendix_preactivations"}
+OF_OTHERS = {
+    ("effective_rank", "resnet50"): {"figure2a", "figure2b", "figure7a", "figure7b", *APPENDIX},
+    ("effective_rank", "vgg19"): {"table7a", "figure5", "figure7a", "figure7b", *APPENDIX},
+    ("compression", "resnet50"): {"table5a", "figure8", "model_size"},
+    ("compression", "vgg19"): {"table8", "figure8", "model_size"},
+}
 SMALLER = {
     "effective_rank": {"directions": 10},
     "adversarial": {
@@ -394,23 +415,30 @@ SMALLER = {
 }
 
 
+# As many of the digits as have each of the ten classes among them.
+OF_EACH_CLASS = {"effective_rank": {"examples": 40}, "compression": {"train_examples": 100}}
+
+
 @pytest.mark.parametrize("page", OF_NETWORKS)
 def test_a_page_measures_other_architectures_on_other_images(page, other, tiny):
     arch, dataset = other
     given = {"seeds": [0], "examples": 24, "arch": arch, "dataset": dataset, **SMALLER[page]}
+    given |= OF_EACH_CLASS.get(page, {}) if dataset == "digits" else {}
     parameters = tiny_parameters(page, **given)
     record = sections.get(page).measure(parameters, progress=False)
     frame = record.frame()
     assert set(frame.arch) == {arch} and set(frame.dataset) == {dataset}
-    assert {name.removesuffix("_other_unit") for name in frame.artefact} == expected_artefacts(page, "quick")
+    named = OF_OTHERS.get((page, arch), expected_artefacts(page, "quick"))
+    assert {name.removesuffix("_other_unit") for name in frame.artefact} == named
     (run,) = record.runs
     assert set(run["models"]) == {spec.name for spec in sections.get(page).specs(parameters)}
     assert run["datasets"] == {dataset: data.load(dataset).fingerprint}
     last, early = models.places(arch)
-    taps = {"figure2a": last, "figure2b": early, "table5a": last, "table5b": early, "figure4b": last}
+    taps = {"figure2a": {last}, "figure2b": {early}, "table5a": {last}, "table5b": {early}, "figure4b": {last}}
+    taps |= {"figure5": {last, early}, "figure7a": {last}, "figure7b": {early}, "table8": {early}, "figure8": {last}}
     for artefact in taps.keys() & set(frame.artefact):
         rows = frame[(frame.artefact == artefact) & (frame.metric != "accuracy")]
-        assert set(rows.tap) == {taps[artefact]}
+        assert set(rows.tap) == taps[artefact]
 
 
 @pytest.mark.parametrize("arch", models.PLACED)

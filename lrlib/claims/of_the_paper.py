@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lrlib.claims.claim import DRAWN, OURS, POINT, R18, Claim, in_the_paper, larger
 from lrlib.claims.of_attacks import of_attacks
+from lrlib.claims.of_representations import of_hybrids, of_ranks
 from lrlib.claims.predicates import LARGEST, SMALLEST, Cell, Predicate, cell
 from lrlib.sections.controls import PCA_CONTROL
 from lrlib.sections.noise_stability import RANDOM
@@ -22,11 +23,13 @@ def of_the_paper() -> Iterator[Claim]:
     """All of them."""
     yield from _method()
     yield from _effective_rank()
+    yield from of_ranks()
     yield from _accuracy()
     yield from of_attacks()
     yield from _noise()
     yield from _cushion()
     yield from _compression()
+    yield from of_hybrids()
 
 
 def _method() -> Iterator[Claim]:

@@ -5,7 +5,7 @@ A place is a *tap*: the dotted name of a module in ``model.named_modules()``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,25 @@ def feature_batches(model: nn.Module, x: Tensor, tap: str, *, batch_size: int = 
     return (_caught(model, batch, tap, watch).reshape(len(batch), -1) for batch in batches(x, batch_size))
 
 
+def features_at(
+    model: nn.Module, x: Tensor, taps: Sequence[str], *, batch_size: int = 256
+) -> Iterator[dict[str, Tensor]]:
+    """Stream the representations at several taps from one forward pass.
+
+    Arguments and errors are those of :func:`features`; between two batches the model is as it was found.
+
+    Yields:
+        Parts ``(n_i, m)`` of the activation matrix of each tap, by its name, ``n_i <= batch_size``.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU())
+        >>> {tap: a.shape[1] for tap, a in next(features_at(model, torch.ones(5, 1, 2, 2), ["0", "2"])).items()}
+        {'0': 4, '2': 3}
+    """
+    modules = {tap: _module(model, tap) for tap in taps}
+    return (_caught_at(model, batch, modules) for batch in batches(x, batch_size))
+
+
 def layer_inputs(model: nn.Module, tap: str, x: Tensor, *, batch_size: int = 256) -> Iterator[Tensor]:
     """Stream what enters the module at a tap, in its own shape, as :func:`lrlib.metrics.layer_cushion` wants it.
 
@@ -112,6 +131,25 @@ def _caught(model: nn.Module, batch: Tensor, tap: str, watch: Callable[[Any], Re
     if len(seen) != 1:
         raise ValueError(f"expected tap {tap!r} to run once in a forward pass, it ran {len(seen)} times")
     return seen[0]
+
+
+def _caught_at(model: nn.Module, batch: Tensor, modules: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Run one batch with a hook at each tap, and take the flattened tensors."""
+    seen: dict[str, list[Tensor]] = {tap: [] for tap in modules}
+    handles = [
+        module.register_forward_hook(lambda _module, _args, output, tap=tap: _keep(seen[tap], tap, len(batch), output))
+        for tap, module in modules.items()
+    ]
+    try:
+        with evaluating(model):
+            model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for tap, found in seen.items():
+        if len(found) != 1:
+            raise ValueError(f"expected tap {tap!r} to run once in a forward pass, it ran {len(found)} times")
+    return {tap: found.flatten(1) for tap, (found,) in seen.items()}
 
 
 def _keep(seen: list[Tensor], tap: str, n: int, value: object) -> None:

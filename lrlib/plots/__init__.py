@@ -1,13 +1,15 @@
 """Figures from rows: each function takes a record and gives matplotlib's figure; the only place that sets a style."""
 
 from lrlib.plots.attacks import attacked, calibration, gallery, ladder, path, radii
-from lrlib.plots.sections import compression, cushion, noise, propagation, truncation, variance_ratio
+from lrlib.plots.ranks import by_class, plane, variance_ratio
+from lrlib.plots.sections import compression, cushion, noise, propagation, truncation
 from lrlib.plots.style import COLOURS, MARKERS, of_each, of_latest, use_style
 
 __all__ = [
     "COLOURS",
     "MARKERS",
     "attacked",
+    "by_class",
     "calibration",
     "compression",
     "cushion",
@@ -17,6 +19,7 @@ __all__ = [
     "of_each",
     "of_latest",
     "path",
+    "plane",
     "propagation",
     "radii",
     "truncation",
