@@ -1,8 +1,10 @@
 """Figures from rows: each function takes a record and gives matplotlib's figure; the only place that sets a style."""
 
 from lrlib.plots.attacks import attacked, calibration, gallery, ladder, path, radii
+from lrlib.plots.latent import latent_accuracy, latent_sizes, latent_transfer
 from lrlib.plots.ranks import by_class, plane, variance_ratio
-from lrlib.plots.sections import compression, cushion, noise, propagation, truncation
+from lrlib.plots.report import perturbation, truncated_networks, truncation
+from lrlib.plots.sections import compression, cushion, noise, propagation
 from lrlib.plots.style import COLOURS, MARKERS, of_each, of_latest, use_style
 
 __all__ = [
@@ -15,13 +17,18 @@ __all__ = [
     "cushion",
     "gallery",
     "ladder",
+    "latent_accuracy",
+    "latent_sizes",
+    "latent_transfer",
     "noise",
     "of_each",
     "of_latest",
     "path",
+    "perturbation",
     "plane",
     "propagation",
     "radii",
+    "truncated_networks",
     "truncation",
     "use_style",
     "variance_ratio",
