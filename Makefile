@@ -21,7 +21,7 @@ gpu: $(READY)
 test: lint
 	$(BIN)/pytest
 	$(BIN)/lrlib book --fresh
-	$(BIN)/pytest -rs tests/browser
+	$(BIN)/pytest tests/browser
 
 bench: $(READY)
 	$(BIN)/lrlib run benchmarks -p preset paper -p measure true

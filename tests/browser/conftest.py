@@ -53,15 +53,27 @@ class Visit:
         self.page.goto(f"{HTML.as_uri()}/{address}", wait_until="load")
 
 
+def command():
+    """The browser's program, or None if there is none."""
+    named = os.environ.get("CHROMIUM")
+    if named and not shutil.which(named):
+        raise pytest.UsageError(f"expected CHROMIUM to name a program, got {named!r}")
+    return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if command() is None:
+        terminalreporter.write_line(f"tests/browser was skipped: no CHROMIUM is named, and no {', '.join(NAMES)} found")
+
+
 @pytest.fixture(scope="session")
 def browser():
-    command = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if command is None:
-        pytest.skip(f"no browser: expected CHROMIUM to name a Chromium, or one of {', '.join(NAMES)} on the path")
+    if command() is None:
+        pytest.skip("no browser")
     if not (HTML / "index.html").exists():
         pytest.fail("expected the book in _build/html, which `make book` builds")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=shutil.which(command), args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=command(), args=ARGUMENTS)
         yield started
         started.close()
 

@@ -12,7 +12,7 @@ from conftest import DESKTOP, PAGES, TELEPHONE
 SECOND = 1000  # milliseconds
 LINKS = """() => [...document.querySelectorAll('[href], [src], object[data]')]
     .map(e => [e.tagName, e.href?.baseVal ?? e.href ?? e.src ?? e.data])"""
-UNNAMED = """() => [...document.images].map(e => [e.getAttribute('src').slice(0, 80), e.getAttribute('alt')])"""
+IMAGES = """() => [...document.images].map(e => [e.getAttribute('src').slice(0, 80), e.getAttribute('alt')])"""
 # Elements that stick out at a side and can't be scrolled to within a box of their own.
 STICKING_OUT = """() => {
     const limit = document.documentElement.clientWidth;
@@ -73,6 +73,11 @@ def fault(address):
     return None
 
 
+def says(alt):
+    """Whether an alternative text is one, more than a word or the name of a file."""
+    return bool(alt) and " " in alt.strip() and "_images/" not in alt
+
+
 def test_it_opens_without_an_error_in_the_console(visit):
     assert visit.errors == []
 
@@ -90,8 +95,7 @@ def test_its_links_and_anchors_resolve(visit):
 
 
 def test_its_images_have_alternative_texts(visit):
-    images = visit.page.evaluate(UNNAMED)
-    assert [src for src, alt in images if not alt or " " not in alt.strip() or "_images/" in alt] == []
+    assert [src for src, alt in visit.page.evaluate(IMAGES) if not says(alt)] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
