@@ -39,7 +39,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import own_tables, plots, results, sections, tables
+from lrlib import again, own_tables, plots, results, sections, tables
 from lrlib.prose import lr_layer as prose
 from lrlib.sections import lr_layer as section
 
@@ -310,12 +310,6 @@ tables.matrix("lr_layer")
 
 # %% [markdown]
 # ## Run this page again
-#
-# In a checkout of the repository, after `make book`:
-#
-# ```console
-# $ .venv/bin/lrlib run lr_layer -p rank 2 -p seeds 0 -o again
-# ```
-#
-# writes the executed notebook and its record into the folder `again`; `.venv/bin/lrlib run lr_layer --list` shows every
-# parameter with its value and meaning.
+
+# %% tags=["remove-input"]
+Markdown(again.this_page("lr_layer", parameters))

@@ -77,17 +77,24 @@ def _at_the_end(record: Record, metric: str) -> pd.DataFrame:
     return frame[(frame.metric == metric) & (frame.step == frame.step.max())]
 
 
+def in_short(record: Record) -> str:
+    """What the small training shows, in a sentence."""
+    frame, first = record.frame("spectrum"), _parameter(record, "rank") + 1
+    start, last = frame.step.min(), frame.step.max()
+    tail = frame[frame.k > first].groupby(["variant", "step", "seed"], sort=False).value.sum().reset_index()
+    ends = {step: over_seeds(tail[tail.step == step], ["variant"]).set_index("variant").value for step in (start, last)}
+    times = ends[last] / ends[start]
+    return (
+        f"from step {start} to step {last} the energy behind direction {first} changes by a factor of "
+        f"{times['1-LR']:.2g} with the layer and of {times['N-LR']:.2g} without."
+    )
+
+
 def _collapse(record: Record) -> str:
-    frame = record.frame("spectrum")
     rank = _parameter(record, "rank")
-    last = frame.step.max()
-    tail = frame[frame.k > rank + 1].groupby(["variant", "step", "seed"], sort=False).value.sum().reset_index()
-    ends = {step: over_seeds(tail[tail.step == step], ["variant"]).set_index("variant").value for step in (0, last)}
     return (
         f"**The spectrum collapses** behind direction {rank + 1}, which is r + 1, for the affine subspace has b beside "
-        f"its r directions: from step 0 to step {last} the energy there changes by a factor of "
-        f"{ends[last]['1-LR'] / ends[0]['1-LR']:.2g} with the layer and of {ends[last]['N-LR'] / ends[0]['N-LR']:.2g} "
-        f"without. The variance ratio at {rank + 1} ends at {_ratio(record, '1-LR')} with it and at "
+        f"its r directions: {in_short(record)} The variance ratio at {rank + 1} ends at {_ratio(record, '1-LR')} with it and at "
         f"{_ratio(record, 'N-LR')} without."
     )
 
