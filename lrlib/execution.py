@@ -40,7 +40,7 @@ def _execution(metadata: Metadata | None) -> list[str]:
 
 
 def records(by_preset: Mapping[str, Mapping[str, Record]]) -> str:
-    """A Markdown table of the committed records: when, on what and how long each was measured, and whether by today's code.
+    """A Markdown table of the committed records: how long, when and on what each was measured, and by which code.
 
     Args:
         by_preset: Records by preset and page.

@@ -19,7 +19,8 @@ from lrlib.claims.predicates import (
 from lrlib.prose import benchmarks, lr_layer
 from lrlib.results import Record
 from lrlib.scoreboard import ABOUT, MARKS, TITLES
-from lrlib.sections import calibrated, training, verdicts
+from lrlib.sections import calibrated, training
+from lrlib.sections import verdicts as audited
 
 Records = Mapping[str, Mapping[str, Record]]
 _SAID = {
@@ -63,7 +64,8 @@ def deciding(by_preset: Records, order: list[str]) -> str | None:
     found = judged(by_preset)
     decided = {REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE}
     for preset in order:
-        if preset != WITHOUT_VERDICT and any(one[preset][0].verdict in decided for one in found.values() if preset in one):
+        verdicts = {one[preset][0].verdict for one in found.values() if preset in one}
+        if preset != WITHOUT_VERDICT and verdicts & decided:
             return preset
     return None
 
@@ -110,11 +112,11 @@ def _sure(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], prese
     seeds = sorted({one.seeds for one in decided})
     stand_ins = sum(one.stand_in for one in decided)
     strong = [one[preset][1] for one in found.values()]
-    audited = sum(one is not None and one.verdict not in (UNMEASURED, TOO_FEW) for one in strong)
+    tried = sum(one is not None and one.verdict not in (UNMEASURED, TOO_FEW) for one in strong)
     return (
-        f"How sure: each of the {len(decided)} decided claims rests on {' or '.join(map(str, seeds))} seeds, and on a 95 % "
-        f"interval that lies wholly on one side of its margin; in {stand_ins} of them another network stands in for the "
-        f"paper's. Under the [audit's](audit) strong attacks {audited} have a verdict."
+        f"How sure: each of the {len(decided)} decided claims rests on {' or '.join(map(str, seeds))} seeds, and on a "
+        f"95 % interval that lies wholly on one side of its margin; in {stand_ins} of them another network stands in "
+        f"for the paper's. Under the [audit's](audit) strong attacks {tried} have a verdict."
     )
 
 
@@ -156,7 +158,7 @@ def _calibrated(record: Record) -> str:
 
 
 def _audited(record: Record) -> str:
-    table = verdicts.verdicts(record)
+    table = audited.verdicts(record)
     ours = table[table.variant.isin(models.REGULARIZED)]
     said = ", ".join(f"{row.variant} {row.verdict}" for row in ours.itertuples())
     return f"the gain over N-LR in the worst case: {said}."

@@ -86,7 +86,8 @@ def variance_ratio(features: Features, k: int, *, centred: bool = False) -> Tens
         Scalar in ``[0, 1]``, float64.
 
     Raises:
-        ValueError: If ``k`` is out of range, the features are all zero, or :func:`~lrlib.linalg.singular_values` refuses them.
+        ValueError: If ``k`` is out of range, the features are all zero, or
+            :func:`~lrlib.linalg.singular_values` refuses them.
 
     Example:
         >>> round(variance_ratio(torch.diag(torch.tensor([3.0, 1.0])), k=1).item(), 2)

@@ -152,9 +152,7 @@ def anchor(heading: str) -> str:
     return "-".join(re.findall("[a-z0-9]+", heading.lower()))
 
 
-def _row(
-    claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], presets: list[str], heads: list[str]
-) -> str:
+def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], presets: list[str], heads: list[str]) -> str:
     link = f"<a href='{address(claim)}'>{escape(claim.where)}</a>"
     need = f"<br><small>decided by: {needed(claim.published)}</small>"
     cells = [f"{escape(claim.sentence)} {link}{need}", escape(claim.printed)]

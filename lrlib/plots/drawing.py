@@ -1,8 +1,9 @@
-"""The picture of the idea: the virtual layer beside the network, forward and backward; the paper's figure 1, redrawn."""
+"""The picture of the idea: the virtual layer beside the network, forward and backward, after the paper's figure 1."""
 
 from __future__ import annotations
 
 from io import StringIO
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -12,7 +13,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 # Mid-tones that are told apart on white and on the dark theme's ground; the figure itself has no ground.
 INK, NETWORK, VIRTUAL, GRADIENT = "#7d8590", "#2f81c7", "#d07c1a", "#c2567e"
 _HEIGHT = 0.62  # of a box
-_NETWORK = (("x", "x", 0.5), ("first", "first layers\nφ", 2.3), ("a", "activations\na", 4.5), ("rest", "the rest\nθ", 6.7))
+_NETWORK = {"x": 0.5, "first layers\nφ": 2.3, "activations\na": 4.5, "the rest\nθ": 6.7}  # and where each box is
+_LOSS = 8.8
 
 
 def idea() -> Figure:
@@ -25,10 +27,11 @@ def idea() -> Figure:
     figure.patch.set_alpha(0)
     ax.set(xlim=(-0.3, 9.6), ylim=(-0.95, 3.0))
     ax.axis("off")
-    for _, text, x in _NETWORK:
+    for text, x in _NETWORK.items():
         _box(ax, x, 0.5, text, NETWORK)
-    _box(ax, 8.8, 0.5, "loss ℒ", INK)
-    for left, right in ((0.5, 2.3), (2.3, 4.5), (4.5, 6.7), (6.7, 8.8)):
+    _box(ax, _LOSS, 0.5, "loss ℒ", INK)
+    places = [*_NETWORK.values(), _LOSS]
+    for left, right in pairwise(places):
         _arrow(ax, (left + 0.62, 0.5), (right - 0.62, 0.5), NETWORK)
     _box(ax, 4.5, 2.2, "LR layer\nW, b", VIRTUAL, dashed=True)
     _box(ax, 7.3, 2.2, "ℒc: from a + b to W(a + b)\nℒn: from |a| to 1", VIRTUAL, half=1.55, dashed=True)
@@ -54,7 +57,7 @@ def idea_svg() -> str:
 
 def _gradients(ax: Axes) -> None:
     """Back through the network from its loss, and from the LR layer's losses into the activations and W."""
-    for right, left in ((8.8, 6.7), (6.7, 4.5), (4.5, 2.3)):
+    for right, left in pairwise([_LOSS, *reversed(_NETWORK.values())][:-1]):
         _arrow(ax, (right - 0.62, 0.3), (left + 0.62, 0.3), GRADIENT, width=0.9)
     _arrow(ax, (6.3, 1.82), (5.15, 0.82), GRADIENT, width=0.9)
     _arrow(ax, (5.72, 2.36), (5.15, 2.36), GRADIENT, width=0.9)
@@ -84,9 +87,6 @@ def _arrow(
     dashed: bool = False,
     width: float = 1.8,
 ) -> None:
+    look = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
     style = "--" if dashed else "-"
-    ax.add_patch(
-        FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=12, linewidth=width, linestyle=style, color=colour, shrinkA=0, shrinkB=0
-        )
-    )
+    ax.add_patch(FancyArrowPatch(start, end, linewidth=width, linestyle=style, color=colour, **look))

@@ -41,7 +41,8 @@ def course(record: Record) -> Figure:
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set(title=title, xscale="log", xlabel="step (0 at the left end)")
     losses = over_seeds(frame[frame.metric.str.endswith("_loss")], ["metric", "step"])
-    lines(axes[2], losses, x="step", names={"projection_loss": PURPLE, "norm_loss": GREEN}, by="metric", floor=losses.value.min() / 10)
+    names = {"projection_loss": PURPLE, "norm_loss": GREEN}
+    lines(axes[2], losses, x="step", names=names, by="metric", floor=losses.value.min() / 10)
     axes[2].set(title="losses of the layer", xscale="log", yscale="log", xlabel="step (0 at the left end)")
     axes[2].legend()
     return finished(figure, axes)

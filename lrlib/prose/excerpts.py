@@ -65,9 +65,7 @@ def _head(block: Any, statement: ast.stmt) -> Iterator[int]:
         yield from range(_end(block.body[-1]) + 1, block.orelse[0].lineno)
 
 
-def _innermost(
-    statement: ast.stmt, above: list[ast.stmt], lines: list[str], fragment: str
-) -> Iterator[list[ast.stmt]]:
+def _innermost(statement: ast.stmt, above: list[ast.stmt], lines: list[str], fragment: str) -> Iterator[list[ast.stmt]]:
     """The innermost statements below this one that have the fragment, each after the blocks that it is in."""
     if fragment not in "".join(lines[statement.lineno - 1 : _end(statement)]):
         return

@@ -94,8 +94,8 @@ def _collapse(record: Record) -> str:
     rank = _parameter(record, "rank")
     return (
         f"**The spectrum collapses** behind direction {rank + 1}, which is r + 1, for the affine subspace has b beside "
-        f"its r directions: {in_short(record)} The variance ratio at {rank + 1} ends at {_ratio(record, '1-LR')} with it and at "
-        f"{_ratio(record, 'N-LR')} without."
+        f"its r directions: {in_short(record)} The variance ratio at {rank + 1} ends at {_ratio(record, '1-LR')} with "
+        f"it and at {_ratio(record, 'N-LR')} without."
     )
 
 
@@ -168,8 +168,8 @@ def counted(record: Record) -> str:
         found = costs(m, r, n)
         floats, work = (found["factored"][i] / found["dense"][i] for i in (0, 1))
         said.append(
-            f"{where}, with {m:,} activations, rank {r} and batches of {n}, the factored W keeps {floats:.2g} times the "
-            f"numbers and takes {work:.2g} times the multiplications of the dense one"
+            f"{where}, with {m:,} activations, rank {r} and batches of {n}, the factored W keeps {floats:.2g} times "
+            f"the numbers and takes {work:.2g} times the multiplications of the dense one"
         )
     return f"Counted: {'; '.join(said)}. The layer takes the form that is cheaper."
 

@@ -73,6 +73,8 @@ def watched(
             layer.start_(metrics.features(network, as_float(images[:STARTED_FROM]), TAP))
         if step >= 0:
             yield step, network.eval(), layer if with_layer else None
+        if step == settings.steps:
+            return
         index = torch.randint(len(images), (settings.batch_size,), generator=generator).to(device)
         loss = F.cross_entropy(network.train()(as_float(images[index])), labels[index])
         if regularizer is not None:
