@@ -129,12 +129,11 @@ Markdown(prose.code("training"))
 # \mathbf W \leftarrow \mathbf W - \lambda\, \frac{\partial \mathcal L_c}{\partial \mathbf W},
 # \qquad
 # \frac{\partial \mathcal L_c}{\partial \mathbf W}
-# = \frac1n \bigl( \tilde{\mathbf A}^\top \mathbf R + \mathbf R^\top \tilde{\mathbf A} \bigr),
-# \qquad
-# \tilde a_i = a_i + \mathbf b, \quad \mathbf R = \tilde{\mathbf A} \mathbf W - \tilde{\mathbf A} .
+# = \frac1n \bigl( \tilde{\mathbf A}^\top \mathbf R + \mathbf R^\top \tilde{\mathbf A} \bigr)
 # $$
 #
-# This is the symmetric part of the gradient: appendix B.1 parametrises $\mathbf W = (\mathbf W_s + \mathbf W_s^\top)/2$,
+# with $\tilde a_i = a_i + \mathbf b$ and the residual
+# $\mathbf R = \tilde{\mathbf A} \mathbf W - \tilde{\mathbf A}$. This is the symmetric part of the gradient: appendix B.1 parametrises $\mathbf W = (\mathbf W_s + \mathbf W_s^\top)/2$,
 # and a $\mathbf W$ that starts symmetric and steps along it is the same iteration.
 
 # %% tags=["remove-input"]
@@ -210,6 +209,20 @@ Markdown(prose.code("ensemble"))
 Markdown(prose.code("factored step"))
 
 # %% [markdown]
+# ## Algorithm 1, line by line
+#
+# | line | the paper | in `lrlib` |
+# | --- | --- | --- |
+# | 1 | $\mathbf Z \leftarrow (\mathbf A + \mathbf b)^\top \mathbf W$ | {py:meth}`Dense.loss <lrlib.dense.Dense.loss>`, {py:meth}`Factored.loss <lrlib.factored.Factored.loss>` |
+# | 2 | $\mathcal L_c \leftarrow \frac1b \| \mathbf Z - (\mathbf A + \mathbf b) \|_2^2$ | the same |
+# | 3 | $\mathcal L_n \leftarrow \frac1b \sum_i \lvert 1 - \lVert a_i \rVert \rvert$ | {py:meth}`LowRank.forward <lrlib.lowrank.LowRank.forward>` |
+# | 4 | $\mathbf g \leftarrow \mathbf g_\ell + \frac1b \sum_i \partial (\mathcal L_c + \mathcal L_n) / \partial a_i$ | `backward()` of {py:meth}`Attachment.loss <lrlib.attachment.Attachment.loss>` |
+# | 4 | $\mathbf g_W \leftarrow \partial \mathcal L_c / \partial \mathbf W$ | {py:meth}`Dense.descend_ <lrlib.dense.Dense.descend_>`, {py:meth}`Factored.descend_ <lrlib.factored.Factored.descend_>` |
+# | 5 | $\mathbf W \leftarrow \mathbf W - \lambda\, \mathbf g_W$ | {py:meth}`LowRank.step <lrlib.lowrank.LowRank.step>` |
+# | 6 | $\mathbf W \leftarrow \Pi_r(\mathbf W)$ | the same, every ten steps; {py:meth}`LowRank.project_ <lrlib.lowrank.LowRank.project_>` |
+#
+# The step of $\mathbf b$ stands in neither algorithm; it is that of $\mathbf W$, with the gradient in $\mathbf b$.
+#
 # ## Parameters
 #
 # A parameter that is not given takes the preset's default.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from lrlib import provenance
@@ -13,13 +14,13 @@ Metadata = Mapping[str, Any]
 
 
 def pages(executed: Mapping[str, Metadata | None]) -> str:
-    """A Markdown table of the pages.
+    """A table of the pages, as HTML.
 
     Args:
         executed: The metadata of each page's executed notebook: papermill's, and what ``lrlib`` has added; None for a
             page that is not there.
     """
-    rows = [[f"[{TITLES[page]}]({page})", *_execution(metadata)] for page, metadata in executed.items()]
+    rows = [[_link(page), *_execution(metadata)] for page, metadata in executed.items()]
     return _table(("page", "status", "preset", "seconds", "ended", "device", "versions"), rows)
 
 
@@ -31,7 +32,7 @@ def _execution(metadata: Metadata | None) -> list[str]:
     machine = own.get("machine", {})
     return [
         "failed" if found.get("exception") else "executed",
-        f"`{own['preset']}`" if "preset" in own else "",
+        own.get("preset", ""),
         f"{found['duration']:.0f}" if found.get("duration") is not None else "",
         _moment(found.get("end_time") or ""),
         machine.get("device", ""),
@@ -40,17 +41,16 @@ def _execution(metadata: Metadata | None) -> list[str]:
 
 
 def records(by_preset: Mapping[str, Mapping[str, Record]]) -> str:
-    """A Markdown table of the committed records: how long, when and on what each was measured, and by which code.
+    """A table of the committed records, as HTML: how long, when and on what each was measured, and by which code.
 
     Args:
         by_preset: Records by preset and page.
     """
     rows = [
-        [f"[{TITLES[page]}]({page})", f"`{preset}`", *_measurement(page, record)]
+        [_link(page), preset, *_measurement(page, own[page])]
         for page in TITLES
-        for preset, pages in by_preset.items()
-        for name, record in pages.items()
-        if name == page
+        for preset, own in by_preset.items()
+        if page in own
     ]
     return _table(("page", "preset", "rows", "runs", "seconds", "begun", "device", "versions", "code"), rows)
 
@@ -81,6 +81,16 @@ def _moment(text: str) -> str:
     return text[:16].replace("T", " ")
 
 
+def _link(page: str) -> str:
+    return f"<a href='{page}.html'>{escape(TITLES[page])}</a>"
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    """A table whose rows have their first cell as HTML and the others as text."""
+    head = "".join(f"<th scope='col'>{escape(one)}</th>" for one in heads)
+    lines = [
+        f"<tr><th scope='row'>{first}</th>{''.join(f'<td>{escape(one)}</td>' for one in others)}</tr>"
+        for first, *others in rows
+    ]
+    body = "\n".join(lines)
+    return f"<table class='dataframe'>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"

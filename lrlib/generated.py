@@ -24,8 +24,8 @@ def parts(notebooks: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
         "state.md": firstpage.state(by_preset, order),
         "scoreboard.html": scoreboard.html(by_preset, order),
         "ways.md": firstpage.ways(by_preset, order),
-        "executed.md": execution.pages(notebooks),
-        "records.md": execution.records(by_preset),
+        "executed.html": execution.pages(notebooks),
+        "records.html": execution.records(by_preset),
     }
 
 
