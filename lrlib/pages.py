@@ -19,7 +19,7 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import again, claims, launch, presets, provenance, results, scoreboard, sections
+from lrlib import again, generated, launch, provenance, results, sections, zoo
 from lrlib.files import replacing
 from lrlib.lighter import lighten
 from lrlib.sections.parameters import Parameters
@@ -95,6 +95,10 @@ def execute(
         except papermill.PapermillExecutionError as error:
             raise PageFailed(f"{page} stopped at cell {error.exec_count}: {error.ename}: {error.evalue}") from error
         finished = _finished(page, nbformat.read(executed, as_version=4), stamp(page, parameters))
+        finished.metadata["lrlib"] |= {
+            "preset": parameters.preset,
+            "machine": provenance.machine(zoo.pick_device("auto")),
+        }
     with replacing(output) as temporary:
         nbformat.write(finished, temporary)
 
@@ -175,9 +179,7 @@ def build(command: Path, *, fresh: bool) -> Path:
     """
     if fresh:
         _unbuild()
-    board = scoreboard.html(claims.records(), [*presets.PRESETS][::-1])
-    with replacing(provenance.ROOT / "_build" / "scoreboard.html") as temporary:
-        temporary.write_text(board)
+    generated.write(provenance.ROOT / "_build", BOOK)
     taken_along = provenance.ROOT / "_build" / "along" / again.RECORDS  # _config.yml has it copied into the book
     shutil.rmtree(taken_along, ignore_errors=True)
     shutil.copytree(results.RESULTS, taken_along)

@@ -133,7 +133,7 @@ def origin(record: Record) -> str:
     return (
         f"Preset `{record.preset}`{_shortened(record)}: {datasets}, seeds {seeds}, "
         f"{run['parameters']['examples']} test images; "
-        f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
+        f"{_models(run)}measured in {run['seconds']:.0f} s on {run['device']} at "
         f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
         "Intervals are Student's, 95 %, over seeds."
     )
@@ -155,6 +155,11 @@ def origins(records: Mapping[str, Record]) -> str:
 def _duration(run: Mapping[str, Any]) -> str:
     trained = sum(model["seconds"] for model in run["models"].values())
     return f"{run['seconds']:.0f} s" + (f", after {trained / 60:.0f} minutes of training" if trained else "")
+
+
+def _models(run: Mapping[str, Any]) -> str:
+    """How many trained networks were measured, if any."""
+    return f"{len(run['models'])} models; " if run["models"] else ""
 
 
 def _when(run: Mapping[str, Any]) -> str:

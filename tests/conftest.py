@@ -66,6 +66,17 @@ TINY = {
         "iterations": 20,
         "adversaries": 10,
     },
+    "lr_layer": {
+        "seeds": [0, 1],
+        "examples": 40,
+        "features": 16,
+        "rank": 2,
+        "before": 5,
+        "steps": 20,
+        "shown": [0, 20],
+        "directions": 6,
+        "size": 32,
+    },
     "controls": {
         "seeds": [0],
         "examples": 40,

@@ -175,6 +175,8 @@ def test_a_page_is_executed_with_other_parameters_and_writes_notebook_and_record
     notebook = nbformat.read(output, as_version=4)
     nbformat.validate(notebook)
     assert "jupytext" not in notebook.metadata
+    assert notebook.metadata.lrlib.preset == "quick"
+    assert notebook.metadata.lrlib.machine == provenance.machine("cpu")
     tagged = [cell for cell in notebook.cells if {"parameters", "injected-parameters"} & set(cell.metadata.tags)]
     assert len(tagged) == 2 and all("remove-cell" in cell.metadata.tags for cell in tagged)
     kinds = {kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {})}
