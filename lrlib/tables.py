@@ -15,13 +15,27 @@ PAPER = "paper"
 THIS_RUN = "this run"
 
 
-def beside_this_run(record: Record) -> dict[str, Record]:
-    """The page's committed records at the other presets and this run, by the heading they get in a table."""
-    committed = results.committed(record.page)
-    others = {f"{preset} record{_shortened(one.main())}": one.main() for preset, one in committed.items()}
+def beside_this_run(record: Record, **network: str) -> dict[str, Record]:
+    """The page's committed records at the other presets and this run, by the heading they get in a table.
+
+    Args:
+        record: This run.
+        **network: Keys of the rows that are meant, such as ``arch="resnet50"``; the preset's own network stands in
+            for them in records that have none.
+    """
+    committed = {preset: _about(one, network) for preset, one in results.committed(record.page).items()}
+    others = {f"{preset} record{_shortened(one)}": one for preset, one in committed.items()}
     return {name: one for name, one in others.items() if one.preset != record.preset} | {
         f"{THIS_RUN} ({record.preset}{_shortened(record)})": record
     }
+
+
+def _about(record: Record, network: Mapping[str, str]) -> Record:
+    rows = [row for row in record.rows if network and network.items() <= row.items()]
+    if not rows:
+        return record.main()
+    serving = {row["run"] for row in rows}
+    return Record(record.page, record.preset, [run for run in record.runs if run["id"] in serving], rows)
 
 
 def _shortened(record: Record) -> str:

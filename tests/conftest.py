@@ -29,6 +29,7 @@ TINY = {
         "probability": [0.4, 1.0],
         "eps": ["8/255"],
         "steps": 2,
+        "attacked": 20,
         "cushion_examples": 30,
     },
     "compression": {"seeds": [0, 1], "examples": 40, "dim": [20, 5], "train_examples": 200},
