@@ -26,7 +26,7 @@ ON_SVHN = {  # the figures that the paper repeats on SVHN
     "figure15": "figure20",
 }
 QUANTILES = [i / 20 for i in range(21)]
-DECILES = [i / 10 for i in range(11)]
+FEW = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
 MEDIAN = 0.5
 RANDOM = "random"  # the network before training, in the place of a variant
 STREAMED, BATCH = 1_024, 128  # images that are in memory as numbers, and in one forward pass
@@ -53,7 +53,7 @@ def of_blocks(arch: str, dataset: str) -> dict[str, list[str]]:
 def add_cushions(bench: Bench, one: Trained, n: int) -> None:
     """Add the quantiles of a network's cushions over the first training images.
 
-    Figure 4(c) has twentieths, the figures about blocks have tenths. These also have the median of the mean over the
+    Figure 4(c) has twentieths, the figures about blocks have fewer. These also have the median of the mean over the
     block's layers, as the metric ``block_cushion``.
 
     Args:
@@ -69,7 +69,7 @@ def add_cushions(bench: Bench, one: Trained, n: int) -> None:
         _add(bench, one, "figure4c", "layer_cushion", tap, cushions[tap], QUANTILES)
     for artefact, own in blocks.items():
         for tap in own:
-            _add(bench, one, artefact, "layer_cushion", tap, cushions[tap], DECILES)
+            _add(bench, one, artefact, "layer_cushion", tap, cushions[tap], FEW)
         mean = torch.stack([cushions[tap] for tap in own]).mean(dim=0)
         _add(bench, one, artefact, "block_cushion", own[0].partition(".")[0], mean, [MEDIAN])
 

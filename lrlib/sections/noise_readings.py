@@ -117,7 +117,7 @@ def chosen(record: Record) -> Reading | None:
 
 def reading_of(row: pd.Series) -> Reading:
     """The reading of a row of :func:`residuals`."""
-    return Reading(str(row.moment), str(row.unit), clip=bool(row.clip))
+    return Reading(str(row["moment"]), str(row["unit"]), clip=bool(row["clip"]))
 
 
 def target() -> dict[float, float]:
