@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlib import models, paper, presets, results
+from lrlib import drift, models, paper, presets, results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
@@ -24,9 +24,9 @@ def beside_this_run(record: Record, **network: str) -> dict[str, Record]:
             for them in records that have none.
     """
     committed = {preset: _about(one, network) for preset, one in results.committed(record.page).items()}
-    others = {f"{preset} record{_shortened(one)}": one for preset, one in committed.items()}
+    others = {f"{preset} record{_remarks(one)}": one for preset, one in committed.items()}
     return {name: one for name, one in others.items() if one.preset != record.preset} | {
-        f"{THIS_RUN} ({record.preset}{_shortened(record)})": record
+        f"{THIS_RUN} ({record.preset}{_remarks(record)})": record
     }
 
 
@@ -36,6 +36,12 @@ def _about(record: Record, network: Mapping[str, str]) -> Record:
         return record.main()
     serving = {row["run"] for row in rows}
     return Record(record.page, record.preset, [run for run in record.runs if run["id"] in serving], rows)
+
+
+def _remarks(record: Record) -> str:
+    """What a heading says of a record that is shortened, or older than today's sources."""
+    older = drift.remark(record)
+    return _shortened(record) + (f", {older}" if older else "")
 
 
 def _shortened(record: Record) -> str:
@@ -145,7 +151,7 @@ def origin(record: Record) -> str:
     seeds = ", ".join(map(str, run["parameters"]["seeds"]))
     rows = record.rows[0]
     return (
-        f"Preset `{record.preset}`{_shortened(record)}: {rows['dataset']}, seeds {seeds}, "
+        f"Preset `{record.preset}`{_remarks(record)}: {rows['dataset']}, seeds {seeds}, "
         f"{run['parameters']['examples']} test images; "
         f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
         f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
@@ -157,11 +163,13 @@ def origins(records: Mapping[str, Record]) -> str:
     """Where the numbers of several records come from, as a Markdown list with an entry for each run."""
     lines = []
     for preset, record in records.items():
+        older = drift.older_runs(record)
         for run in record.runs:
             artefacts = dict.fromkeys(row["artefact"] for row in record.rows if row["run"] == run["id"])
             lines.append(
                 f"- Preset `{preset}`, {', '.join(artefacts)}: {_duration(run)} on {run['device']} at "
-                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}."
+                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}"
+                f"{f', {drift.OLDER}' if run['id'] in older else ''}."
             )
     return "\n".join(lines) or "There is no record yet: run this page with `measure` true."
 
@@ -189,7 +197,8 @@ def sentences(lines: Sequence[str]) -> str:
 
 def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[str]]) -> str:
     """What is found in each record, as Markdown lists under the records' headings."""
-    return "\n\n".join(f"At the preset `{name}`:\n\n{sentences(findings(one))}" for name, one in records.items())
+    parts = [(f"`{name}`{_remarks(one)}", sentences(findings(one))) for name, one in records.items()]
+    return "\n\n".join(f"At the preset {about}:\n\n{found}" for about, found in parts)
 
 
 def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:

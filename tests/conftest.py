@@ -5,7 +5,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pytest
 
-from lrlib import presets, sections
+from lrlib import presets, provenance, sections
 from lrlib.results import Record
 from lrlib.sections import perturbations
 from lrlib.specs import Regularizer
@@ -111,7 +111,7 @@ def record_of():
             "parameters": {"preset": preset, "seeds": sorted({row["seed"] for row in rows}), "examples": 100}
             | parameters,
             "shortened": None,
-            "sources": "0123456789ab",
+            "sources": provenance.sources(f"lrlib.sections.{page}"),
             "commit": "0123456789abcdef",
             "device": "a processor, 2 threads",
             "packages": {"torch": "2.11.0"},

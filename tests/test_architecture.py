@@ -25,7 +25,7 @@ LAYERS = (
     {"presets", "engine"},
     {"train"},
     {"zoo", "results"},
-    {"runs"},
+    {"runs", "drift"},
     {"sections"},
     {"prose", "plots", "tables", "own_tables", "reproduce", "claims"},
     {"scoreboard"},
