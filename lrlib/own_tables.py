@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from lrlib.results import Record, over_seeds
-from lrlib.sections import calibrated, training
+from lrlib.sections import calibrated, noise_readings, training
 from lrlib.sections import verdicts as judged
 from lrlib.sections.audit import WORST
 
@@ -90,6 +90,18 @@ def precision(record: Record) -> pd.DataFrame:
     table = 100 * record.frame("precision").pivot(index="variant", columns="precision", values="value")
     table["fp32 less bf16"] = table.fp32 - table.bf16
     return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
+
+
+def noise_readings_of(record: Record) -> pd.DataFrame:
+    """N-LR's accuracies in percent under every reading of table 4's noise, and their distance from the paper's row."""
+    table = noise_readings.residuals(record)
+    cells = {
+        f"p = {probability:g} (paper {100 * printed:.1f})": [f"{100 * row[place]:.1f}" for row in table.accuracies]
+        for place, (probability, printed) in enumerate(noise_readings.target().items())
+    }
+    cells["distance"] = [f"{100 * value:.1f}" for value in table.residual]
+    index = pd.MultiIndex.from_frame(table[noise_readings.COLUMNS], names=["level as", "unit", "clipped"])
+    return pd.DataFrame(cells, index=index)
 
 
 def verdicts(record: Record) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from html import escape
 
 import pandas as pd
 
+from lrlib import drift
 from lrlib.claims import Claim, Judged, claims, judged
 from lrlib.claims.predicates import MACHINERY, UNMEASURED, WITHOUT_VERDICT, Predicate
 from lrlib.results import Record
@@ -40,7 +41,8 @@ def table(by_preset: Records) -> pd.DataFrame:
 
     Returns:
         Indexed by the claim's name: ``claim``, ``where``, ``printed``, ``needed``; for each preset ``<preset>`` (what
-        was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts).
+        was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts), and
+        ``<preset>, sources``, which says so if some rows come from older sources than today's.
     """
     found = judged(by_preset)
     rows = []
@@ -55,6 +57,7 @@ def table(by_preset: Records) -> pd.DataFrame:
             row[preset] = number(claim.published, published)
             row[f"{preset}, as published"] = published.verdict
             row[f"{preset}, strong attacks"] = "" if strong is None else strong.verdict
+            row[f"{preset}, sources"] = drift.OLDER if published.older or (strong and strong.older) else ""
         rows.append(row)
     return pd.DataFrame(rows, index=[claim.id for claim in claims()])
 
@@ -170,10 +173,12 @@ def _cell(claim: Claim, published: Judged, strong: Judged | None) -> str:
         return _verdict(published)
     about = [number(claim.published, published), f"{published.seeds} seed{'s' if published.seeds > 1 else ''}"]
     about += ["another network stands in"] * published.stand_in + [escape(claim.instead)] * bool(claim.instead)
+    about += [drift.OLDER] * published.older
     text = f"{_verdict(published)}<br><small>{', '.join(about)}</small>"
     if claim.strong is None or strong is None or strong.verdict in (UNMEASURED, MACHINERY):
         return text
-    return f"{text}<br>strong attacks: {_verdict(strong)}<br><small>{number(claim.strong, strong)}</small>"
+    under = ", ".join([number(claim.strong, strong)] + [drift.OLDER] * strong.older)
+    return f"{text}<br>strong attacks: {_verdict(strong)}<br><small>{under}</small>"
 
 
 def _verdict(found: Judged) -> str:

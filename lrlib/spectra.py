@@ -88,7 +88,7 @@ class Gram:
             ValueError: If it is no non-empty matrix of that width, or not finite.
         """
         _check(batch, self.width)
-        for rows in batch.split(_ROWS_IN_DOUBLE):
+        for rows in torch.split(batch, _ROWS_IN_DOUBLE):
             rows = rows.to(self.matrix)
             self.matrix.addmm_(rows.T, rows)
         self.rows += len(batch)
@@ -157,7 +157,7 @@ class Sketch:
     def add(self, batch: Tensor) -> None:
         """See another batch of rows; as for :meth:`Gram.add`."""
         _check(batch, self.width)
-        for rows in batch.split(_ROWS_IN_DOUBLE):
+        for rows in torch.split(batch, _ROWS_IN_DOUBLE):
             rows = rows.to(self.test)
             self.image.addmm_(rows.T, rows @ self.test)
             self.energy += float(rows.square().sum())
@@ -197,7 +197,8 @@ def _half(test: Tensor, image: Tensor) -> Tensor:
     core = test.T @ image
     d, V = torch.linalg.eigh((core + core.T) / 2)
     kept = d > _NULL * d[-1]
-    return image @ (V[:, kept] / d[kept].sqrt())
+    factor: Tensor = image @ (V[:, kept] / d[kept].sqrt())
+    return factor
 
 
 def _check(batch: Tensor, width: int) -> None:

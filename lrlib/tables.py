@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlib import models, paper, presets, results
+from lrlib import drift, models, paper, presets, results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
@@ -15,13 +15,33 @@ PAPER = "paper"
 THIS_RUN = "this run"
 
 
-def beside_this_run(record: Record) -> dict[str, Record]:
-    """The page's committed records at the other presets and this run, by the heading they get in a table."""
-    committed = results.committed(record.page)
-    others = {f"{preset} record{_shortened(one.main())}": one.main() for preset, one in committed.items()}
+def beside_this_run(record: Record, **network: str) -> dict[str, Record]:
+    """The page's committed records at the other presets and this run, by the heading they get in a table.
+
+    Args:
+        record: This run.
+        **network: Keys of the rows that are meant, such as ``arch="resnet50"``; the preset's own network stands in
+            for them in records that have none.
+    """
+    committed = {preset: _about(one, network) for preset, one in results.committed(record.page).items()}
+    others = {f"{preset} record{_remarks(one)}": one for preset, one in committed.items()}
     return {name: one for name, one in others.items() if one.preset != record.preset} | {
-        f"{THIS_RUN} ({record.preset}{_shortened(record)})": record
+        f"{THIS_RUN} ({record.preset}{_remarks(record)})": record
     }
+
+
+def _about(record: Record, network: Mapping[str, str]) -> Record:
+    rows = [row for row in record.rows if network and network.items() <= row.items()]
+    if not rows:
+        return record.main()
+    serving = {row["run"] for row in rows}
+    return Record(record.page, record.preset, [run for run in record.runs if run["id"] in serving], rows)
+
+
+def _remarks(record: Record) -> str:
+    """What a heading says of a record that is shortened, or older than today's sources."""
+    older = drift.remark(record)
+    return _shortened(record) + (f", {older}" if older else "")
 
 
 def _shortened(record: Record) -> str:
@@ -131,7 +151,7 @@ def origin(record: Record) -> str:
     seeds = ", ".join(map(str, run["parameters"]["seeds"]))
     datasets = ", ".join(dict.fromkeys(row["dataset"] for row in record.rows))
     return (
-        f"Preset `{record.preset}`{_shortened(record)}: {datasets}, seeds {seeds}, "
+        f"Preset `{record.preset}`{_remarks(record)}: {datasets}, seeds {seeds}, "
         f"{run['parameters']['examples']} test images; "
         f"{_models(run)}measured in {run['seconds']:.0f} s on {run['device']} at "
         f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
@@ -143,11 +163,13 @@ def origins(records: Mapping[str, Record]) -> str:
     """Where the numbers of several records come from, as a Markdown list with an entry for each run."""
     lines = []
     for preset, record in records.items():
+        older = drift.older_runs(record)
         for run in record.runs:
             artefacts = dict.fromkeys(row["artefact"] for row in record.rows if row["run"] == run["id"])
             lines.append(
                 f"- Preset `{preset}`, {', '.join(artefacts)}: {_duration(run)} on {run['device']} at "
-                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}."
+                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}"
+                f"{f', {drift.OLDER}' if run['id'] in older else ''}."
             )
     return "\n".join(lines) or "There is no record yet: run this page with `measure` true."
 
@@ -188,7 +210,7 @@ def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[
             found = findings(one)
         except results.RecordError:
             found = ["This record was measured before the page had all that is said here."]
-        parts.append(f"At the preset `{one.preset}`{this}:\n\n{sentences(found)}")
+        parts.append(f"At the preset `{one.preset}`{_remarks(one)}{this}:\n\n{sentences(found)}")
     return "\n\n".join(parts)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pytest
 
-from lrlib import presets, sections
+from lrlib import presets, provenance, sections
 from lrlib.results import Record
 from lrlib.sections import perturbations
 from lrlib.specs import Regularizer
@@ -29,6 +29,7 @@ TINY = {
         "probability": [0.4, 1.0],
         "eps": ["8/255"],
         "steps": 2,
+        "attacked": 20,
         "cushion_examples": 30,
     },
     "compression": {
@@ -49,7 +50,7 @@ TINY = {
         "datasets": ["digits"],
         "scale": [0.1, 0.0],
         "adversaries": 10,
-        "networks": True,
+        "compared": True,
         "network_fraction": [0.0, 0.5],
         "network_examples": 40,
         "attacked": 8,
@@ -148,7 +149,7 @@ def record_of():
             "parameters": {"preset": preset, "seeds": sorted({row["seed"] for row in rows}), "examples": 100}
             | parameters,
             "shortened": None,
-            "sources": "0123456789ab",
+            "sources": provenance.sources(f"lrlib.sections.{page}"),
             "commit": "0123456789abcdef",
             "device": "a processor, 2 threads",
             "packages": {"torch": "2.11.0"},

@@ -25,7 +25,7 @@ LAYERS = (
     {"presets", "engine"},
     {"train"},
     {"zoo", "results"},
-    {"runs", "latent"},
+    {"runs", "latent", "drift"},
     {"sections"},
     {
         *("again", "prose", "plots", "reproduce", "affordable", "claims"),

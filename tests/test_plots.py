@@ -100,6 +100,45 @@ def test_propagation_is_drawn_against_the_change_of_the_input(row, record_of):
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
+def test_what_is_shown_to_another_network_has_a_panel_of_its_own(row, record_of):
+    rows = [
+        row("figure4b", metric, value, variant=variant, eps=eps, setting=setting)
+        for setting, variant in (("white_box", "N-LR"), ("black_box", "1-LR"))
+        for eps, size in (("2/255", 0.1), ("8/255", 0.2))
+        for metric, value in (("input_ratio", size), ("representation_ratio", 3 * size))
+    ]
+    white, black = plots.propagation(record_of(rows)).axes
+    assert (white.get_title(), black.get_title()) == ("white box", "black box: made on N-LR")
+    assert set(lines(white)) == {"N-LR"} and points(lines(black)["1-LR"]) == [(0.1, 0.3), (0.2, 0.6)]
+
+
+def test_noise_has_a_panel_for_each_reading(row, record_of):
+    rows = [
+        row(artefact, "noise_accuracy", value, probability=p)
+        for artefact, value in (("table4", 0.5), ("table4_other_reading", 0.3))
+        for p in (0.4, 1.0)
+    ]
+    left, right = plots.noise(record_of(rows, moment="variance")).axes
+    assert (left.get_title(), right.get_title()) == ("level as variance", "level as standard deviation")
+    assert points(lines(left)["N-LR"]) == [(0.4, 0.5), (1.0, 0.5)]
+    assert points(lines(right)["N-LR"]) == [(0.4, 0.3), (1.0, 0.3)]
+
+
+def test_the_cushions_of_all_blocks_are_drawn_layer_by_layer(row, record_of):
+    taps = [f"layer{b}.{i}.conv{j}" for b in (1, 2, 3, 4) for i in (0, 1) for j in (1, 2)]
+    rows = [
+        row(f"figure{11 + int(tap[5])}", "layer_cushion", place + q, variant="random", tap=tap, quantile=q)
+        for place, tap in enumerate(taps)
+        for q in (0.0, 0.5, 1.0)
+    ]
+    rows += [row("figure12", "block_cushion", 9.0, variant="random", tap="layer1", quantile=0.5)]
+    axes = plots.block_cushions(record_of(rows)).axes
+    assert [ax.get_title() for ax in axes] == taps
+    assert points(lines(axes[5])["random"]) == [(5, 0.0), (5.5, 0.5), (6, 1.0)]
+    other = record_of([row("figure4c", "layer_cushion", 0.1, tap="fc", quantile=0.5) | {"arch": "vgg19"}])
+    assert plots.block_cushions(other) is None
+
+
 def test_the_cushion_is_drawn_as_a_distribution_with_the_random_network(row, record_of):
     rows = [
         row("figure4c", "layer_cushion", 0.2 * q + 0.1 * seed, variant=variant, seed=seed, tap=tap, quantile=q)
@@ -184,6 +223,7 @@ def test_the_committed_records_are_drawn_without_a_warning():
         plots.noise(load["noise_stability"]),
         plots.propagation(load["noise_stability"]),
         plots.cushion(load["noise_stability"]),
+        plots.block_cushions(load["noise_stability"]),
     ):
         figure.canvas.draw()
         plt.close(figure)

@@ -243,10 +243,12 @@ def noisy(row, record_of):
             for p in (0.0, 1.0)
         ]
         rows += [
-            row("figure4b", metric, value, variant=variant, eps=eps)
+            row("figure4b", metric, value, variant=variant, setting=setting, eps=eps)
+            for setting, share in (("white_box", 1.0), ("black_box", 0.5))
             for variant, factor in reach.items()
+            if setting == "white_box" or variant != "N-LR"
             for eps, size in (("2/255", 0.01), ("8/255", 0.1))
-            for metric, value in (("input_ratio", size), ("representation_ratio", factor * size))
+            for metric, value in (("input_ratio", size), ("representation_ratio", share * factor * size))
         ]
         rows += [
             row("figure4c", "layer_cushion", 0.25 * q, variant=variant, tap="fc", quantile=q)
@@ -259,11 +261,15 @@ def noisy(row, record_of):
 
 
 def test_noise_is_told_with_the_rows_numbers(noisy):
-    noise, reach, cushion = noisy({"N-LR": 0.3, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 3.0, "1-LR": 2.0, "2-LR": 1.5})
+    noise, reach, shown, cushion = noisy(
+        {"N-LR": 0.3, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 3.0, "1-LR": 2.0, "2-LR": 1.5}
+    )
     assert "p = 1: 30.0 % (one seed) for N-LR, 40.0 % (one seed) for 1-LR, 50.0 % (one seed) for 2-LR" in noise
     assert noise.endswith("above that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR.")
-    assert "at 8/255" in reach and "3.00 times that of the input in N-LR, 2.00 times" in reach
+    assert "white box" in reach and "at 8/255" in reach
+    assert "3.00 times that of the input in N-LR, 2.00 times" in reach
     assert reach.endswith("The factor is below that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR.")
+    assert "black box (made on N-LR)" in shown and "in N-LR, 1.00 times that of the input in 1-LR, 0.75 times" in shown
     assert "fc: N-LR 0.125, 1-LR 0.125, 2-LR 0.125, random 0.125" in cushion
     assert cushion.endswith(
         "At fc the median is above that of N-LR in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR."
@@ -271,9 +277,41 @@ def test_noise_is_told_with_the_rows_numbers(noisy):
 
 
 def test_noise_is_told_the_other_way_round_when_the_rows_are(noisy):
-    noise, reach, _ = noisy({"N-LR": 0.5, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 1.0, "1-LR": 2.0, "2-LR": 1.5})
+    noise, reach, *_ = noisy({"N-LR": 0.5, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 1.0, "1-LR": 2.0, "2-LR": 1.5})
     assert noise.endswith("in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
     assert reach.endswith("in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
+
+
+def test_the_level_of_noise_is_compared_with_its_probability(row, record_of):
+    accuracy = {"table4": {0.4: 0.9, 1.0: 0.5}, "table4_other_reading": {0.4: 0.8, 1.0: 0.3}}
+    rows = [
+        row(artefact, "noise_accuracy", value + 0.02 * seed, variant=variant, seed=seed, probability=p)
+        for artefact, values in accuracy.items()
+        for variant in VARIANTS
+        for seed in (0, 1)
+        for p, value in values.items()
+    ]
+    rows += [
+        row("figure4b", metric, 0.1, variant=variant, setting="white_box", eps="8/255", seed=seed)
+        for variant in VARIANTS
+        for seed in (0, 1)
+        for metric in ("input_ratio", "representation_ratio")
+    ]
+    rows += [
+        row("figure4c", "layer_cushion", 0.1, variant=v, tap="fc", quantile=0.5, seed=s)
+        for v in VARIANTS
+        for s in (0, 1)
+    ]
+    rows += [
+        row("figure12", "block_cushion", 0.1 * place, variant=v, tap="layer1", quantile=0.5)
+        for place, v in enumerate(VARIANTS)
+    ]
+    found = noise_stability.findings(record_of(rows, page="noise_stability"))
+    assert "differs by 15.0 points on average over p" in found[1]
+    assert found[1].endswith("between the smallest and the largest p by 40.0 points.")
+    assert found[-1].endswith(
+        "In layer1 it is above that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR."
+    )
 
 
 # Compression

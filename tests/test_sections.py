@@ -1,5 +1,7 @@
 """What the pages measure, on tiny networks."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +12,8 @@ from conftest import TINY
 from PIL import Image
 from torch import nn
 
-from lrlib import data, latent, metrics, models, paper, presets, results, sections, train
-from lrlib.sections import adversarial, measuring, noise_stability, perturbations
+from lrlib import attacks, data, latent, metrics, models, paper, presets, results, sections, train, zoo
+from lrlib.sections import adversarial, cushions, measuring, perturbations
 from lrlib.sections.measuring import VARIANTS, Bench
 from lrlib.sections.parameters import radius
 
@@ -37,7 +39,7 @@ def test_a_measured_record_is_read_back_as_it_was(page, measured, tmp_path):
 
 @pytest.mark.parametrize("page", sections.PAPER)
 def test_a_page_measures_what_the_matrix_says_and_nothing_else(page, measured):
-    found = {row["artefact"].removesuffix("_other_unit") for row in measured[page].rows}
+    found = {paper.of_artefact(row["artefact"]) for row in measured[page].rows}
     assert found == expected_artefacts(page, "quick")
 
 
@@ -62,7 +64,8 @@ def test_the_number_of_rows_follows_from_the_parameters(measured):
         # Accuracies and figure 2, some of them again for SVHN; figure 7 of ten classes and their mean; sparsity, also
         # of SNIP with one seed, and pre-activations of N-LR.
         "effective_rank": seeds * variants * (2 * 1 + 2 * (10 + 4) + 2 * 11 + 5) + 5 + seeds * (3 * 2 + ranks),
-        "noise_stability": seeds * (variants * (1 + 2) + variants * 2 + (variants + 1) * 3 * 21),
+        "noise_stability": seeds * (variants * (1 + 2 + 2) + (variants + 2) * 2 + (variants + 1) * (3 * 21 + 4 * 29))
+        + 12 * 4,  # a block's four layers have seven quantiles each, and one of their mean; readings, of one seed alone
         # Table 5 and figure 8; through the hybrids three clean answers, three more and two each; sizes at two widths;
         # and of table 6 three rows wherever an image was fooled.
         "compression": seeds * (variants * (dims + 1 + 3 + 3 + 2 * 2) + sizes) + of_table_6,
@@ -184,6 +187,56 @@ def test_quantiles_of_the_cushion_rise_for_the_trained_and_the_random_networks(m
     assert set(frame.variant) == {*VARIANTS, "random"}
     for _, group in frame.groupby(["variant", "seed", "tap"]):
         assert (np.diff(group.value) >= 0).all()
+
+
+def test_the_cushions_are_those_of_what_enters_each_layer(measured, tiny):
+    """Layer by layer, from inputs alone; the whole map's norm over the square root of the input's positions."""
+    parameters = tiny_parameters("noise_stability")
+    x = data.as_float(data.load("digits").x_train[: parameters.cushion_examples])
+    model = zoo.find_or_train(parameters.spec("2-LR", 1)).model
+    frame = measured["noise_stability"].frame()
+    frame = frame[(frame.variant == "2-LR") & (frame.seed == 1)]
+    found = {}
+    for tap in frame.tap[frame.metric == "layer_cushion"].unique():
+        inputs = torch.cat(list(metrics.layer_inputs(model, tap, x)))
+        positions = 1 if tap == "fc" else inputs[0, 0].numel()
+        layer = metrics.layer_cushion(model.get_submodule(tap), inputs, norm="operator") * positions**0.5
+        found[tap] = layer.numpy()
+        for row in frame[(frame.tap == tap) & (frame.metric == "layer_cushion")].itertuples():
+            assert row.value == pytest.approx(np.quantile(found[tap], row.quantile), rel=1e-5)
+    assert len(found) == 17
+    for block in ("layer1", "layer2", "layer3", "layer4"):
+        mean = np.mean([values for tap, values in found.items() if tap.startswith(block)], axis=0)
+        (value,) = frame[(frame.tap == block) & (frame.metric == "block_cushion")].value
+        assert value == pytest.approx(np.median(mean), rel=1e-5)
+
+
+def test_a_networks_way_is_drawn_beside_that_of_the_examples_made_on_n_lr(measured):
+    """White box for all, and N-LR's examples, with N-LR's changes of the input, for the LR variants alone."""
+    frame = measured["noise_stability"].frame("figure4b")
+    assert set(frame[frame.setting == "white_box"].variant) == set(VARIANTS)
+    assert set(frame[frame.setting == "black_box"].variant) == {"1-LR", "2-LR"}
+    into = frame[frame.metric == "input_ratio"].set_index(["setting", "variant", "eps", "seed"]).value
+    for (setting, _, eps, seed), value in into.items():
+        if setting == "black_box":
+            assert value == into["white_box", "N-LR", eps, seed]
+
+
+def test_examples_of_ones_own_reach_as_far_as_the_attack_says(tiny):
+    """White box with a single batch: the same attack by hand, from the same start."""
+    parameters = tiny_parameters("noise_stability", seeds=[0], eps=["16/255"])
+    record = sections.get("noise_stability").measure(parameters, progress=False)
+    frame = record.frame("figure4b").set_index(["setting", "variant", "metric"]).value
+    x, y = (part[: parameters.attacked] for part in (data.load("digits").x_test, data.load("digits").y_test))
+    x = data.as_float(x)
+    model = zoo.find_or_train(parameters.spec("1-LR", 0)).model
+    name = json.dumps(["1-LR, propagated", [parameters.spec("1-LR", 0).name]])
+    generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
+    x_adv = attacks.pgd(model, x, y, eps=16 / 255, step_size=1.6 / 255, steps=2, generator=generator)
+    for metric, values in (("input_ratio", (x, x_adv)), ("representation_ratio", None)):
+        before, after = values or (metrics.features(model, one, "avgpool") for one in (x, x_adv))
+        change = (after - before).flatten(1).double().norm(dim=1) / before.flatten(1).double().norm(dim=1)
+        assert frame["white_box", "1-LR", metric] == pytest.approx(change.square().mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("artefact", ["table1", "table3", "table4", "table5a", "table5b", "table6", "table7b"])
@@ -406,7 +459,8 @@ def test_a_page_measures_other_architectures_on_other_images(page, other, tiny):
     frame = record.frame()
     assert set(frame.arch) == {arch} and set(frame.dataset) == {dataset}
     named = OF_OTHERS.get((page, arch), expected_artefacts(page, "quick"))
-    assert {name.removesuffix("_other_unit") for name in frame.artefact} == named
+    blocks = {f"figure{i}" for i in range(12, 16)}  # of ResNet-18 alone
+    assert {paper.of_artefact(name.removesuffix("_other_unit")) for name in frame.artefact} == named - blocks
     (run,) = record.runs
     assert set(run["models"]) == {spec.name for spec in sections.get(page).specs(parameters)}
     assert run["datasets"] == {dataset: data.load(dataset).fingerprint}
@@ -430,7 +484,16 @@ def test_the_cushion_is_that_of_the_last_convolutions_of_two_blocks_and_of_the_l
     else:
         blocks = [[n for n in names if n.startswith(f"layer{i}.") and isinstance(layers[n], nn.Conv2d)] for i in (3, 4)]
     last = [name for name in names if isinstance(layers[name], nn.Linear)][-1]
-    assert noise_stability.CUSHIONED[arch] == (blocks[0][-1], blocks[1][-1], last)
+    assert cushions.CUSHIONED[arch] == (blocks[0][-1], blocks[1][-1], last)
+
+
+@pytest.mark.parametrize(("dataset", "first"), [("cifar10", 12), ("svhn", 17)])
+def test_a_blocks_figure_is_about_all_convolutions_of_its_sub_blocks(dataset, first):
+    model = models.build("resnet18", classes=3, width=4)
+    own = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d) and "conv" in name]
+    blocks = {f"figure{first + i}": [name for name in own if name.startswith(f"layer{i + 1}.")] for i in range(4)}
+    assert cushions.of_blocks("resnet18", dataset) == blocks and {len(taps) for taps in blocks.values()} == {4}
+    assert cushions.figure("figure4b", dataset) == ("figure16" if dataset == "svhn" else "figure4b")
 
 
 @pytest.mark.parametrize("arch, dataset", [("resnet18", "digits"), ("resnet50", "digits"), ("vgg19", "tree")])

@@ -107,8 +107,13 @@ def of_hybrids() -> Iterator[Claim]:
 
 def _fooled() -> Iterator[Claim]:
     def share(variant: str, attack: str, setting: str = "white_box") -> Cell:
-        about = {"variant": variant, "attack": attack, "setting": setting, "tap": LAST}
-        return cell("compression", "table6", "max_margin_adversarial_accuracy", **about)
+        return cell(
+            *("compression", "table6", "max_margin_adversarial_accuracy"),
+            variant=variant,
+            attack=attack,
+            setting=setting,
+            tap=LAST,
+        )
 
     page = ("compression", "Table 6: examples that fooled the network")
     for variant in ("1-LR", "2-LR"):

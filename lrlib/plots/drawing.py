@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -87,6 +88,6 @@ def _arrow(
     dashed: bool = False,
     width: float = 1.8,
 ) -> None:
-    look = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0}
     style = "--" if dashed else "-"
     ax.add_patch(FancyArrowPatch(start, end, linewidth=width, linestyle=style, color=colour, **look))

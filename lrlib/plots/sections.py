@@ -1,54 +1,14 @@
-"""Figures of the pages on rank, noise, compression and weights."""
+"""Figures of the pages on rank, compression and weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrlib.plots.style import COLOURS, finished, lines, new_figure
 from lrlib.results import Record, over_seeds
-
-
-def noise(record: Record) -> Figure:
-    """Table 4 drawn: accuracy against the probability that a pixel is perturbed."""
-    figure, (ax,) = new_figure(record, 1)
-    lines(ax, over_seeds(record.frame("table4"), ["variant", "probability"]), x="probability", names=COLOURS)
-    ax.set(xlabel="probability p that a pixel is perturbed", ylabel="accuracy", ylim=(0, 1))
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
-    return finished(figure, [ax])
-
-
-def propagation(record: Record) -> Figure:
-    """Figure 4(b): squared relative change of the representation against that of the input."""
-    frame = record.frame("figure4b")
-    mean = over_seeds(frame, ["variant", "eps", "metric"])
-    wide = mean.pivot(index=["variant", "eps"], columns="metric", values=["value", "low", "high"])
-    table = pd.DataFrame(
-        {
-            "input": wide[("value", "input_ratio")],
-            **{part: wide[(part, "representation_ratio")] for part in ("value", "low", "high")},
-        }
-    ).reset_index()
-    figure, (ax,) = new_figure(record, 1)
-    lines(ax, table, x="input", names=COLOURS, floor=1e-6)
-    ax.set(xscale="log", yscale="log", xlabel="input: |δ|² / |x|²", ylabel="representation: |Δf|² / |f|²")
-    return finished(figure, [ax])
-
-
-def cushion(record: Record) -> Figure:
-    """Figure 4(c): share of the training images whose layer cushion is at most a value."""
-    frame = record.frame("figure4c")
-    taps = list(dict.fromkeys(frame.tap))
-    figure, axes = new_figure(record, len(taps), bands=False)
-    for ax, tap in zip(axes, taps, strict=True):
-        mean = over_seeds(frame[frame.tap == tap], ["variant", "quantile"])
-        for name, group in mean.groupby("variant", sort=False):
-            ax.plot(group.value, group["quantile"], label=name, color=COLOURS[str(name)])
-        ax.set(title=tap, xlabel="layer cushion μ", ylabel="share of images")
-    return finished(figure, axes)
 
 
 def compression(record: Record, panels: Sequence[tuple[str, str]]) -> Figure:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from lrlib.sections.benchmarks import COLUMNS, MEMBERS, STEPS
 from lrlib.sections.layer_costs import costs
 
 # What the page shows for each step of the method: a function and the statements of it.
-_LINES = {
+_LINES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "activations": (Attachment._collector, ("self._activations[tap] =",)),
     "losses": (LowRank.forward, ("projection, seen =", "norm = ", "return Losses")),
     "projection loss": (Dense.loss, ("residual =", "return residual")),

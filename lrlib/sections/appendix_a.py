@@ -100,4 +100,5 @@ def truncated(A: Tensor, r: int) -> Tensor:
     """The best approximation of rank r, by the leading left singular vectors or, of a tall matrix, the right ones."""
     wide = A.shape[1] > len(A)
     Q = torch.linalg.eigh(A @ A.T if wide else A.T @ A).eigenvectors[:, -r:]
-    return Q @ (Q.T @ A) if wide else A @ Q @ Q.T
+    best: Tensor = Q @ (Q.T @ A) if wide else A @ Q @ Q.T
+    return best

@@ -156,7 +156,7 @@ def _hybrids(bench: Bench, parameters: Parameters, one: Trained) -> dict[str, Pi
     last = models.places(one.spec.arch)[0]
     taps = list(dict.fromkeys([*places(one.spec.arch).values(), last]))
     train, test = (_features(one, part, taps) for part in (x, bench.x))
-    fitted = {}
+    fitted: dict[str, Pipeline] = {}
     for artefact, tap in places(one.spec.arch).items():
         width = train[tap].shape[1]
         for dim in [width, *(d for d in parameters.dim if d < width)]:
@@ -182,7 +182,7 @@ def _plane(bench: Bench, one: Trained, tap: str, train: Tensor, y: Tensor, test:
     """Figure 8: how far two principal components tell the classes apart, and where they put the first images."""
     hybrid = metrics.fit_max_margin(train, y, dim=PLANE, seed=one.spec.seed)
     correct = (metrics.max_margin_predictions(hybrid, test) == bench.y.cpu()).numpy()
-    drawn = {}
+    drawn: dict[str, Any] = {}
     if one.spec.seed == bench.run.parameters["seeds"][0]:
         drawn = {"points": pack_points(hybrid[:-1].transform(test[:POINTS].numpy()), bench.y[:POINTS].cpu().numpy())}
     about = {**keys(one.spec), "tap": tap, "dim": PLANE}

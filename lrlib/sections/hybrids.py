@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.pipeline import Pipeline
@@ -21,7 +22,7 @@ WHITE, BLACK = "white_box", "black_box"
 OWN = "own_stop"  # N-LR's examples that stop when N-LR itself is fooled, which the paper doesn't show
 NOTHING = "0"  # the radius of clean images
 AT_ONCE = 250  # images in a batch of an attack
-PAPERS_IMAGES = {"channels": 3, "size": 32}
+PAPERS_IMAGES: dict[str, Any] = {"channels": 3, "size": 32}
 PAPERS_CLASSES = 10
 PAPERS_COMPONENTS = (20, 10)  # of table 5(b)
 
@@ -56,7 +57,9 @@ def fooled(bench: Bench, of: Hybrids, attack: Iterative, x: Tensor, y: Tensor) -
         one, hybrids = of[shown]
         clean = metrics.correct(judge, x, y)
         for name, make in _attacks(plain, judge, attack).items():
-            x_adv = torch.cat([make(*part) for part in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
+            x_adv = torch.cat(
+                [make(*part) for part in zip(torch.split(x, AT_ONCE), torch.split(y, AT_ONCE), strict=True)]
+            )
             chosen = clean & ~metrics.correct(judge, x_adv, y)
             about = {**keys(one.spec), "setting": setting, "attack": name}
             if clean.any():
@@ -137,7 +140,7 @@ def _pgd(bench: Bench, model: nn.Module, attack: Iterative, eps: str, x: Tensor,
             generator=generator,
             loss=attacks.margin_per_example,
         )
-        for part in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)
+        for part in zip(torch.split(x, AT_ONCE), torch.split(y, AT_ONCE), strict=True)
     ]
     return torch.cat(parts)
 

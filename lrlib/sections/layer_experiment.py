@@ -89,8 +89,13 @@ def watched(
 def _network(dataset: Dataset, settings: Settings, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        shape = {"channels": dataset.channels, "size": dataset.size}
-        return models.build(ARCH, classes=len(dataset.classes), width=settings.features, **shape)
+        return models.build(
+            ARCH,
+            classes=len(dataset.classes),
+            width=settings.features,
+            channels=dataset.channels,
+            size=dataset.size,
+        )
 
 
 def effective_rank(W: Tensor) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def measure(run: Run, m: int, rounds: int, device: torch.device) -> None:
             peak = pool.submit(_peak, name, n, m, str(device)).result()
             run.add("spectrum", "bytes", peak, n=1, **about, alternative=name)
     A = activations(n, m, device)
-    works: dict[str, Callable[[], object]] = {name: (lambda name=name: values(name, A)) for name in ALTERNATIVES}
+    works: dict[str, Callable[[], object]] = {name: partial(values, name, A) for name in ALTERNATIVES}
     for name, seconds in timed(works, rounds, device).items():
         run.add("spectrum", "seconds", seconds, n=rounds, **about, alternative=name)
     dense = values("svdvals", A).double()
@@ -67,7 +68,7 @@ def values(name: str, A: Tensor) -> Tensor:
         return found
     m = A.shape[1]
     seen = Gram(m, device=A.device) if name == "gram" else Sketch(m, min(COLUMNS, m), device=A.device)
-    for batch in A.split(BATCH):
+    for batch in torch.split(A, BATCH):
         seen.add(batch)
     return seen.spectrum().values
 
