@@ -76,6 +76,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -84,13 +85,12 @@ Markdown(tables.origin(measured))
 # Look at the left end of each panel: how much accuracy survives when only a few dimensions are left.
 
 # %% mystnb={"image": {"alt": "Accuracy of max-margin classifiers against the number of dimensions, for N-LR, 1-LR and 2-LR, before the FC layer and before the fourth block"}}
-plots.compression(measured, [("table5a", "(a) before the FC layer"), ("table5b", "(b) before the fourth block"), ("table8", "before the first FC layer")]);
+plots.of_each(lambda record: plots.compression(record, [("table5a", "(a) before the FC layer"), ("table5b", "(b) before the fourth block"), ("table8", "before the first FC layer")]), records);
 
 # %% [markdown]
 # Before the FC layer; the paper's numbers are of ResNet-50 on CIFAR-100 with coarse labels. Accuracy in percent.
 
 # %%
-records = tables.beside_this_run(measured)
 section_tables.by_dimension("table5a", records)
 
 # %% [markdown]
@@ -115,7 +115,7 @@ section_tables.by_dimension("table8", records)
 # classifier in that plane, below, says so in a number.
 
 # %% mystnb={"image": {"alt": "Test images in the plane of two principal components, coloured by class, for N-LR, 1-LR and 2-LR"}}
-plots.plane(measured);
+plots.of_each(plots.plane, records);
 
 # %% [markdown]
 # ## What is replaced, and by how much
@@ -175,7 +175,7 @@ Markdown(prose.transfer(measured))
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

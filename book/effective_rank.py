@@ -68,6 +68,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% tags=["remove-input"]
@@ -80,14 +81,13 @@ Markdown(prose.method())
 # both LR variants have an LR layer, on the right only 2-LR.
 
 # %% mystnb={"image": {"alt": "Variance ratio against the number of singular values, for N-LR, 1-LR and 2-LR, before the FC layer and before the fourth block"}}
-plots.variance_ratio(measured, [("figure2a", "(a) before the FC layer"), ("figure2b", "(b) before the fourth block")]);
+plots.of_each(lambda record: plots.variance_ratio(record, [("figure2a", "(a) before the FC layer"), ("figure2b", "(b) before the fourth block")]), records);
 
 # %% [markdown]
 # The paper prints figure 2 without numbers. It does print the accuracies of its networks (table 1), which stand here
 # beside ours, in percent.
 
 # %%
-records = tables.beside_this_run(measured)
 tables.accuracies(records, "figure2a")
 
 # %% [markdown]
@@ -120,7 +120,7 @@ section_tables.beside("table7b", records, keys=["arch", "variant"], metric="accu
 # rank. Look for classes that need more than one direction.
 
 # %% mystnb={"image": {"alt": "Share of the first singular value class by class, for N-LR, 1-LR and 2-LR, before the FC layer and before the fourth block"}}
-plots.by_class(measured, [("figure7a", "(a) before the FC layer"), ("figure7b", "(b) before the fourth block")], mean=section.ALL);
+plots.of_each(lambda record: plots.by_class(record, [("figure7a", "(a) before the FC layer"), ("figure7b", "(b) before the fourth block")], mean=section.ALL), records);
 
 # %% [markdown]
 # ## Appendix A: what a ReLU does to rank
@@ -156,7 +156,7 @@ section_tables.sparsity(records)
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

@@ -81,6 +81,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -96,7 +97,6 @@ Markdown(tables.origin(measured))
 Markdown(prose.reading(measured))
 
 # %%
-records = tables.beside_this_run(measured)
 own_tables.by_preset(records, "table4_calibration", own_tables.noise_readings_of)
 
 # %% [markdown]
@@ -106,7 +106,7 @@ own_tables.by_preset(records, "table4_calibration", own_tables.noise_readings_of
 # that is used, on the right the same with the other of standard deviation and variance.
 
 # %% mystnb={"image": {"alt": "Accuracy against the probability that a pixel is perturbed, for N-LR, 1-LR and 2-LR, with the level of the noise read in both ways"}}
-plots.noise(measured);
+plots.of_each(plots.noise, records);
 
 # %%
 tables.beside_paper("table4", records, metric="noise_accuracy", rows=["probability"], arch="resnet18")
@@ -141,7 +141,7 @@ tables.beside_paper("table4", deep, metric="noise_accuracy", rows=["probability"
 # are drawn, without numbers; figure 16 is the same on SVHN.)
 
 # %% mystnb={"image": {"alt": "Squared relative change of the representation against that of the input, for N-LR, 1-LR and 2-LR, white box and black box"}}
-plots.propagation(measured);
+plots.of_each(plots.propagation, records);
 
 # %% [markdown]
 # ## Figure 4(c): layer cushion
@@ -153,7 +153,7 @@ plots.propagation(measured);
 # would shrink alike.
 
 # %% mystnb={"image": {"alt": "Cumulative distribution of the layer cushion at three layers, for N-LR, 1-LR, 2-LR and a random network"}}
-plots.cushion(measured);
+plots.of_each(plots.cushion, records);
 
 # %% [markdown]
 # ## Figures 12 to 15: layer cushion in every block
@@ -162,13 +162,13 @@ plots.cushion(measured);
 # paper notes that 2-LR alone has more cushion in the third block, and both LR networks in all others.
 
 # %% mystnb={"image": {"alt": "Cumulative distribution of the layer cushion at the sixteen convolutions of the blocks of ResNet-18, for N-LR, 1-LR, 2-LR and a random network"}}
-plots.block_cushions(measured);
+plots.of_each(plots.block_cushions, records);
 
 # %% [markdown]
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
