@@ -204,6 +204,19 @@ def test_table_6_is_told_with_n_lr_of_either_kind(row, record_of):
     assert line.endswith("in 1 of 1 seeds for 2-LR and in 0 of 1 seeds for 1-LR.")
 
 
+def test_a_seed_in_which_nothing_fooled_n_lr_is_not_compared(row, record_of):
+    def shown(variant, seed, value, setting="white_box"):
+        about = {"setting": setting, "attack": "pgd", "tap": "avgpool"}
+        return row("table6", "max_margin_adversarial_accuracy", value, variant=variant, seed=seed, **about)
+
+    rows = [shown(name, seed, value) for seed in (0, 1) for name, value in {"2-LR": 0.5, "1-LR": 0.4}.items()]
+    rows += [shown("N-LR", 0, 0.1), shown("N-LR", 1, 0.45, "own_stop")]
+    (line,) = prose._fooled(record_of(rows, page="compression").frame())
+    former, latter = line.split("With the former")[1].split("With the latter")
+    assert former.count("in 1 of 1 seeds") == 2 and latter.count("of 1 seeds") == 2
+    assert "in 1 of 1 seeds for 2-LR and in 0 of 1 seeds for 1-LR" in latter
+
+
 def test_attacks_through_the_hybrid_are_told_in_the_order_of_their_making(measured):
     lines = [line for line in prose.findings(measured["compression"]) if line.startswith("**Through")]
     assert len(lines) == 2 and "**Through the hybrid at avgpool**" in lines[0] and "at 16/255" in lines[0]

@@ -95,18 +95,22 @@ def _fooled(frame: pd.DataFrame) -> list[str]:
         lines.append(
             f"**Examples that fooled the network**, {called}: the max-margin model at {white.tap.iloc[0]} has {said} "
             "right. As in appendix D.5 N-LR's went on until 1-LR was fooled; on those that stop when N-LR itself is "
-            f"fooled, as the other two's do, its max-margin model has {spread(own, 'N-LR')}. {_gained(white, own)}"
+            f"fooled, as the other two's do, its max-margin model has {spread(own, 'N-LR')}.{_gained(white, own)}"
         )
     return lines
 
 
 def _gained(white: pd.DataFrame, own: pd.DataFrame) -> str:
-    """In how many seeds the LR models are above N-LR, shown examples of either kind."""
+    """In how many seeds the LR models are above N-LR, shown examples of either kind; of the seeds that have all three.
+
+    A seed in which no example fooled a network has no share of them.
+    """
     like = pd.concat([white[white.variant != "N-LR"], own])
-    return (
-        f"{compare(white, 'With the former, the accuracy', ours=('2-LR', '1-LR'))} "
-        f"{compare(like, 'With the latter, it', ours=('2-LR', '1-LR'))}"
-    )
+    said = []
+    for rows, what in ((white, "With the former, the accuracy"), (like, "With the latter, it")):
+        whole = rows[rows.groupby("seed").variant.transform("nunique") == rows.variant.nunique()]
+        said += [compare(whole, what, ours=("2-LR", "1-LR"))] if len(whole) else []
+    return "".join(f" {one}" for one in said)
 
 
 def _end_to_end(frame: pd.DataFrame) -> list[str]:
