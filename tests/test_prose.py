@@ -114,14 +114,14 @@ def ranks(row, record_of):
     def make(one, none, accuracy):
         ratios = {"N-LR": none, "1-LR": one, "2-LR": [0.7, 0.7]}
         rows = [
-            row(artefact, "variance_ratio", value, variant=variant, seed=seed, k=k)
-            for artefact in ("figure2a", "figure2b")
+            row(artefact, "variance_ratio", value, variant=variant, seed=seed, k=k, tap=tap)
+            for artefact, tap in (("figure2a", "avgpool"), ("figure2b", "layer3"))
             for variant, own in ratios.items()
             for seed, value in enumerate(own)
             for k in (1, 10)
         ]
         rows += [
-            row("figure2a", "accuracy", value, variant=variant, seed=seed, k=0)
+            row("figure2a", "accuracy", value, variant=variant, seed=seed, k=0, tap="")
             for variant, own in {"N-LR": [0.9, 0.9], "1-LR": accuracy, "2-LR": [0.8, 0.8]}.items()
             for seed, value in enumerate(own)
         ]

@@ -177,8 +177,10 @@ def test_looking_at_some_images_first_finds_the_same_smallest_radius(measured, t
 
 def test_the_variance_ratio_rises_to_at_most_one(measured):
     frame = measured["effective_rank"].frame()
-    for _, group in frame[frame.metric == "variance_ratio"].groupby(["artefact", "variant", "seed"]):
-        assert group.k.tolist() == list(range(1, 11))
+    curves = frame[(frame.metric == "variance_ratio") & frame.artefact.str.fullmatch("figure[26][ab]")]
+    for (artefact, *_), group in curves.groupby(["artefact", "variant", "seed"]):
+        # Figure 6's stand-in repeats figure 2 at some numbers of directions.
+        assert group.k.tolist() == (list(range(1, 11)) if artefact.startswith("figure2") else [1, 2, 5, 10])
         assert (np.diff(group.value) >= 0).all() and group.value.between(0, 1 + 1e-6).all()
 
 
@@ -389,7 +391,7 @@ def test_a_run_whose_schedules_are_shortened_says_by_how_much(tiny, monkeypatch)
     parameters = tiny_parameters("effective_rank", seeds=[0], epochs=1)
     (run,) = sections.get("effective_rank").measure(parameters, progress=False).runs
     assert run["shortened"] == {"epochs": 1, "of": 2}
-    assert set(run["models"]) == {presets.spec("quick", variant, 0, epochs=1).name for variant in VARIANTS}
+    assert set(run["models"]) == {presets.spec("quick", variant, 0, epochs=1).name for variant in (*VARIANTS, "SNIP")}
 
 
 def test_the_networks_of_a_seed_stand_together():
@@ -441,7 +443,7 @@ SMALLER = {
         "gallery": 1,
     },
     "noise_stability": {"cushion_examples": 48},
-    "compression": {"train_examples": 48},
+    "compression": {"train_examples": 48, "attacked": 24},
 }
 
 
