@@ -16,7 +16,7 @@ from lrlib.sections.timing import timed
 from lrlib.spectra import Gram, Sketch
 
 ROWS_OF_4096 = 20_000
-BATCH = 512
+BATCH = 256
 COLUMNS = 256  # of the sketch
 DOWN_TO = 1e-3  # of the largest singular value: smaller ones are not compared
 LEADING = 10  # that are compared of a sketch
