@@ -87,8 +87,8 @@ def test_without_a_record_the_stated_reading_is_used(tmp_path, monkeypatch):
 def test_n_lr_of_the_presets_first_seed_alone_is_measured_under_every_reading(measured):
     frame = measured["noise_stability"].frame("table4_calibration")
     assert set(frame.variant) == {"N-LR"} and set(frame.seed) == {0} and len(frame) == 12 * 4
-    used = frame[(frame.moment == "std") & (frame.unit == "pixel") & frame.clip].set_index("probability").value
-    other = frame[(frame.moment == "variance") & (frame.unit == "pixel") & frame.clip].set_index("probability").value
+    used = frame[(frame.moment == "std") & (frame.unit == "pixel") & frame["clip"]].set_index("probability").value
+    other = frame[(frame.moment == "variance") & (frame.unit == "pixel") & frame["clip"]].set_index("probability").value
     for artefact, values in (("table4", used), ("table4_other_reading", other)):
         rows = measured["noise_stability"].frame(artefact)
         rows = rows[(rows.variant == "N-LR") & (rows.seed == 0) & rows.probability.isin(values.index)]

@@ -232,7 +232,7 @@ def test_examples_of_ones_own_reach_as_far_as_the_attack_says(tiny):
     x, y = (part[: parameters.attacked] for part in (data.load("digits").x_test, data.load("digits").y_test))
     x = data.as_float(x)
     model = zoo.find_or_train(parameters.spec("1-LR", 0)).model
-    name = json.dumps(["1-LR, propagated", [parameters.spec("1-LR", 0).name]])
+    name = json.dumps(["1-LR, propagated", 2 * [parameters.spec("1-LR", 0).name]])  # the network, and who is shown it
     generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]))
     x_adv = attacks.pgd(model, x, y, eps=16 / 255, step_size=1.6 / 255, steps=2, generator=generator)
     for metric, values in (("input_ratio", (x, x_adv)), ("representation_ratio", None)):
