@@ -214,7 +214,7 @@ Markdown(prose.code("factored step"))
 # | line | the paper | in `lrlib` |
 # | --- | --- | --- |
 # | 1 | $\mathbf Z \leftarrow (\mathbf A + \mathbf b)^\top \mathbf W$ | {py:meth}`Dense.loss <lrlib.dense.Dense.loss>`, {py:meth}`Factored.loss <lrlib.factored.Factored.loss>` |
-# | 2 | $\mathcal L_c \leftarrow \frac1b \| \mathbf Z - (\mathbf A + \mathbf b) \|_2^2$ | the same |
+# | 2 | $\mathcal L_c \leftarrow \frac1b \lVert \mathbf Z - (\mathbf A + \mathbf b) \rVert_2^2$ | the same |
 # | 3 | $\mathcal L_n \leftarrow \frac1b \sum_i \lvert 1 - \lVert a_i \rVert \rvert$ | {py:meth}`LowRank.forward <lrlib.lowrank.LowRank.forward>` |
 # | 4 | $\mathbf g \leftarrow \mathbf g_\ell + \frac1b \sum_i \partial (\mathcal L_c + \mathcal L_n) / \partial a_i$ | `backward()` of {py:meth}`Attachment.loss <lrlib.attachment.Attachment.loss>` |
 # | 4 | $\mathbf g_W \leftarrow \partial \mathcal L_c / \partial \mathbf W$ | {py:meth}`Dense.descend_ <lrlib.dense.Dense.descend_>`, {py:meth}`Factored.descend_ <lrlib.factored.Factored.descend_>` |

@@ -47,6 +47,7 @@ _WAYS: dict[str, tuple[str, _Saying | None]] = {
     "noise_stability": ("random noise, and how far a perturbation gets", None),
     "compression": ("classifiers on a few dimensions of the representations", None),
     "svd_truncation": ("a report's experiments with truncated weights", None),
+    "latent_space": ("the report's classifiers of codes of few dimensions in the place of images", None),
     "controls": ("which part of the method does what", None),
     "training": (
         "the search for the settings that the paper doesn't state",

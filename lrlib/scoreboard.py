@@ -26,6 +26,7 @@ TITLES = {
     "noise_stability": "Noise stability",
     "compression": "Compression",
     "svd_truncation": "SVD truncation",
+    "latent_space": "Latent space",
     "controls": "Controls",
     "training": "How the networks were trained",
     "benchmarks": "What it costs",

@@ -82,8 +82,9 @@ def _with_gaps(lines: list[str], shown: list[int]) -> Iterator[str]:
     """The lines of these numbers, without notes to the type checker, and ``...`` where others are between them."""
     last = shown[0] - 1
     for number in shown:
-        if "".join(lines[last : number - 1]).strip():
-            yield f"{' ' * (len(lines[number - 1]) - len(lines[number - 1].lstrip()))}...\n"
+        omitted = [line for line in lines[last : number - 1] if line.strip()]
+        if omitted:
+            yield f"{' ' * (len(omitted[0]) - len(omitted[0].lstrip()))}...\n"
         yield re.sub(r" +# type: ignore\[.*?\]", "", lines[number - 1])
         last = number
 
