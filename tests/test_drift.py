@@ -99,6 +99,17 @@ def test_a_record_agrees_with_itself(measured):
         assert drift.differences(record, record) == []
 
 
+COMMITTED = [page for page in (*sections.PAGES, *sections.STANDING) if "quick" in results.committed(page)]
+
+
+@pytest.mark.parametrize("page", COMMITTED)
+def test_a_committed_record_agrees_with_itself_row_by_row(page):
+    """So its rows have keys that tell them apart."""
+    record = results.committed(page)["quick"]
+    keys = drift._keyed(record).key
+    assert keys.is_unique and drift.differences(record, record) == []
+
+
 def test_other_sources_parameters_and_machines_alone_are_no_difference(noisy):
     assert drift.differences(noisy(0.5, 0.6), aged(noisy(0.5, 0.6))) == []
 
