@@ -38,7 +38,7 @@ def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small"):
         add(predicate.left, predicate.factor * right + difference + off, seed)
         if predicate.right is not None:
             add(predicate.right, right, seed)
-    run = {"id": "r", "parameters": {"arch": network.arch, "dataset": network.dataset}}
+    run = {"id": "r", "sources": "0" * 12, "parameters": {"arch": network.arch, "dataset": network.dataset}}
     return {page: Record(page, preset, [run], found) for page, found in rows.items()}
 
 
