@@ -153,9 +153,9 @@ def _counted(by_preset: Records, order: list[str], page: str) -> str:
 
 
 def _calibrated(record: Record) -> str:
-    found = calibrated.residuals(record, "fitted").residual
-    best = 100 * found.min()
-    return f"of {len(found)} settings the closest differs by {best:.1f} points (root mean square) from the paper's row."
+    tried = len(calibrated.residuals(record, "screened"))
+    best = 100 * calibrated.residuals(record, "fitted").residual.min()
+    return f"of {tried} settings the closest differs by {best:.1f} points (root mean square) from the paper's row."
 
 
 def _audited(record: Record) -> str:

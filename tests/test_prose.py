@@ -11,13 +11,17 @@ from lrlib.prose import (
     controls,
     effective_rank,
     latent_space,
+    lr_layer,
     noise_stability,
     svd_truncation,
     training,
 )
 from lrlib.prose.format import compare, percent, spread
 
-MODULES = (adversarial, compression, controls, effective_rank, latent_space, noise_stability, svd_truncation, training)
+MODULES = (
+    *(adversarial, compression, controls, effective_rank, latent_space, lr_layer, noise_stability, svd_truncation),
+    training,
+)
 PROSE = {module.__name__.rpartition(".")[2]: module for module in MODULES}
 COMMITTED = [(page, preset) for page in sections.PAGES for preset in results.committed(page)]
 VARIANTS = ("N-LR", "1-LR", "2-LR")
