@@ -26,7 +26,8 @@ from lrlib.sections.parameters import Parameters
 
 BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
-_PAGE_MODULES = ("lrlib.plots", "lrlib.tables", "lrlib.own_tables", "lrlib.again", "lrlib.sections", "lrlib.pages")
+_TABLES = ("lrlib.tables", "lrlib.own_tables", "lrlib.report_tables", "lrlib.latent_tables")
+_PAGE_MODULES = ("lrlib.plots", *_TABLES, "lrlib.again", "lrlib.sections", "lrlib.pages")
 # Kernels are reached through files that only this user can open, instead of through open ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 

@@ -129,9 +129,9 @@ def origin(record: Record) -> str:
     """Where this run's numbers come from, in a sentence or two of Markdown."""
     run = record.runs[0]
     seeds = ", ".join(map(str, run["parameters"]["seeds"]))
-    rows = record.rows[0]
+    datasets = ", ".join(dict.fromkeys(row["dataset"] for row in record.rows))
     return (
-        f"Preset `{record.preset}`{_shortened(record)}: {rows['dataset']}, seeds {seeds}, "
+        f"Preset `{record.preset}`{_shortened(record)}: {datasets}, seeds {seeds}, "
         f"{run['parameters']['examples']} test images; "
         f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
         f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
@@ -200,16 +200,3 @@ def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
     for heading, record in records.items():
         columns[heading] = _cells(record, artefact, "accuracy", ["variant"])
     return pd.DataFrame(columns).fillna("")
-
-
-def truncations(record: Record, *, fractions: Sequence[float]) -> pd.DataFrame:
-    """The report's figure 7 in numbers: mean accuracies in percent at those of the fractions that were measured.
-
-    If none of them was, at all that were.
-    """
-    frame = record.frame("report_figure7")
-    chosen = frame.fraction.isin(fractions)
-    mean = results.over_seeds(frame[chosen] if chosen.any() else frame, ["arch", "scale", "fraction", "metric"])
-    mean["cell"] = [f"{100 * value:.1f}" for value in mean.value]
-    table = mean.pivot(index=["arch", "scale", "fraction"], columns="metric", values="cell")
-    return table[["train_accuracy", "test_accuracy", "adversarial_accuracy"]].rename_axis(columns=None)

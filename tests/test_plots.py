@@ -119,20 +119,6 @@ def test_compression_is_drawn_against_the_dimensions(row, record_of):
     assert points(lines(ax)["1-LR"]) == [(5, 5 / 256), (128, 0.5)]
 
 
-def test_truncation_draws_one_scale_with_a_panel_for_each_classifier(row, record_of):
-    rows = [
-        row("report_figure7", metric, scale / 10 + fraction / 2, scale=scale, fraction=fraction) | {"arch": arch}
-        for arch in ("1L", "LRL")
-        for scale in (0.1, 0.0)
-        for fraction in (0.0, 1.0)
-        for metric in ("train_accuracy", "test_accuracy", "adversarial_accuracy")
-    ]
-    axes = plots.truncation(record_of(rows), scale=0.1).axes
-    assert [ax.get_title() for ax in axes] == ["1L", "LRL"]
-    assert set(lines(axes[0])) == {"train", "test", "adversarial"}
-    assert points(lines(axes[1])["adversarial"]) == [(0, 0.01), (1, 0.51)]
-
-
 def test_the_gallery_shows_original_and_changed_image_with_their_predictions(row, record_of):
     original, changed = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     rows = [

@@ -10,13 +10,14 @@ from lrlib.prose import (
     compression,
     controls,
     effective_rank,
+    latent_space,
     noise_stability,
     svd_truncation,
     training,
 )
 from lrlib.prose.format import compare, percent, spread
 
-MODULES = (adversarial, compression, controls, effective_rank, noise_stability, svd_truncation, training)
+MODULES = (adversarial, compression, controls, effective_rank, latent_space, noise_stability, svd_truncation, training)
 PROSE = {module.__name__.rpartition(".")[2]: module for module in MODULES}
 COMMITTED = [(page, preset) for page in sections.PAGES for preset in results.committed(page)]
 VARIANTS = ("N-LR", "1-LR", "2-LR")
@@ -298,43 +299,3 @@ def test_compression_is_told_with_the_rows_numbers(compressed, ours, above):
         assert "all 128 dimensions give 90.0 % (one seed)" in sentence
         assert f"5 dimensions give {100 * ours:.1f} % (one seed) and 60.0 % (one seed)" in sentence
         assert sentence.endswith(f"is above that of N-LR in {above} of 1 seeds for {variant}.")
-
-
-# SVD truncation
-
-
-def test_truncation_is_told_at_the_best_fraction_of_the_first_scale(row, record_of):
-    curves = {
-        "test_accuracy": {0.0: 0.95, 0.5: 0.9, 1.0: 0.1},
-        "adversarial_accuracy": {0.0: 0.0, 0.5: 0.7, 1.0: 0.2},
-    }
-    rows = [
-        row("report_figure7", metric, value, scale=scale, fraction=fraction) | {"arch": "1L"}
-        for scale in (0.1, 0.0)
-        for metric, curve in curves.items()
-        for fraction, value in (curve if scale else dict.fromkeys(curve, 0.33)).items()
-    ]
-    (sentence,) = svd_truncation.findings(record_of(rows, page="svd_truncation"))
-    assert sentence == (
-        "**1L**, lowest singular values times 0.1: with 0 % of them scaled the accuracy on its own adversaries is "
-        "0.0 %; it is highest, 70.0 %, with 50 % scaled, where the test accuracy has gone from 95.0 % to 90.0 %."
-    )
-
-
-def test_the_reports_claims_about_2l_are_answered_at_the_fractions_they_name(row, record_of):
-    fractions = (0.0, 0.05, 0.1, 0.15, 0.4)
-    curves = {
-        "train_accuracy": dict(zip(fractions, (0.99, 0.99, 0.98, 0.97, 0.91), strict=True)),
-        "test_accuracy": dict(zip(fractions, (0.95, 0.96, 0.94, 0.93, 0.9), strict=True)),
-        "adversarial_accuracy": dict(zip(fractions, (0.0, 0.1, 0.2, 0.3, 0.25), strict=True)),
-    }
-    rows = [
-        row("report_figure7", metric, value, scale=0.1, fraction=fraction) | {"arch": "2L"}
-        for metric, curve in curves.items()
-        for fraction, value in curve.items()
-    ]
-    *_, answer = svd_truncation.findings(record_of(rows, page="svd_truncation"))
-    assert "adversarial accuracy goes from 0.0 % to 25.0 %, test accuracy from 95.0 % to 90.0 %" in answer
-    assert "train accuracy from 99.0 % to 91.0 %" in answer and answer.endswith(
-        "test accuracy is 96.0 %, 94.0 %, 93.0 %."
-    )

@@ -10,13 +10,13 @@ from conftest import TINY
 from PIL import Image
 from torch import nn
 
-from lrlib import data, metrics, models, paper, presets, results, sections, train
+from lrlib import data, latent, metrics, models, paper, presets, results, sections, train
 from lrlib.sections import adversarial, measuring, noise_stability, perturbations
 from lrlib.sections.measuring import VARIANTS, Bench
 from lrlib.sections.parameters import radius
 
 PAGES = sections.PAGES
-OF_NETWORKS = [page for page in sections.PAPER if page != "svd_truncation"]
+OF_NETWORKS = [page for page in sections.PAPER if page not in ("svd_truncation", "latent_space")]
 
 
 def expected_artefacts(page, preset):
@@ -49,7 +49,8 @@ def test_a_second_measurement_gives_the_same_rows(page, measured, tiny):
 
 
 def test_the_number_of_rows_follows_from_the_parameters(measured):
-    counts = {page: len(record.rows) for page, record in measured.items() if page != "adversarial"}
+    of_the_report = ("svd_truncation", "latent_space")
+    counts = {page: len(one.rows) for page, one in measured.items() if page not in ("adversarial", *of_the_report)}
     seeds, variants = 2, 3
     narrow, wide = 32, 64  # width 4: 8 * 4 channels before the FC layer, 4 * 4 channels of 2 x 2 pixels before layer4
     dims = sum(1 + sum(dim < m for dim in (20, 5)) for m in (narrow, wide))
@@ -57,7 +58,6 @@ def test_the_number_of_rows_follows_from_the_parameters(measured):
         "effective_rank": seeds * variants * (1 + 2 * 10),
         "noise_stability": seeds * (variants * (1 + 2) + variants * 2 + (variants + 1) * 3 * 21),
         "compression": seeds * variants * dims,
-        "svd_truncation": seeds * 3 * 2 * 3 * 3,
         "controls": (6 + 1 + 1) * (3 + 1 + 1),  # another rank and PCA beside six; a radius and a probability
     }
 
@@ -86,7 +86,7 @@ def test_the_number_of_rows_under_attack_follows_from_the_parameters(measured):
 def test_every_row_says_which_network_it_is_about(page, measured):
     for row in measured[page].rows:
         assert row["dataset"] == "digits" and row["seed"] in (0, 1)
-        assert row["variant"] in (*models.VARIANTS, "random") and row["arch"] in models.ARCHS
+        assert row["variant"] in (*models.VARIANTS, "random") and row["arch"] in (*models.ARCHS, *latent.KINDS)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -177,22 +177,6 @@ def test_quantiles_of_the_cushion_rise_for_the_trained_and_the_random_networks(m
         assert (np.diff(group.value) >= 0).all()
 
 
-def test_nothing_scaled_is_the_classifier_itself_and_no_adversary_of_it_is_right(measured):
-    frame = measured["svd_truncation"].frame()
-    nothing = frame[frame.fraction == 0]
-    assert (nothing[nothing.metric == "adversarial_accuracy"].value == 0).all()
-    for _, group in nothing.groupby(["arch", "seed", "metric"]):
-        assert group.value.nunique() == 1
-
-
-def test_nothing_is_left_of_a_classifier_with_all_singular_values_zeroed(measured):
-    """Then its logits are its biases: one class for all images, and so for at most a share of them right."""
-    frame = measured["svd_truncation"].frame()
-    zeroed = frame[(frame.fraction == 1) & (frame.scale == 0) & (frame.metric == "train_accuracy")]
-    shares = np.bincount(data.load("digits").y_train) / len(data.load("digits").y_train)
-    assert all(np.isclose(shares, value, atol=1e-6).any() for value in zeroed.value)
-
-
 @pytest.mark.parametrize("artefact", ["table1", "table3", "table4", "table5a", "table5b"])
 def test_key_columns_are_spelled_as_in_the_paper(artefact, measured):
     printed = paper.table(artefact)
@@ -249,14 +233,6 @@ def test_a_budget_in_normalized_units_is_smaller_by_the_standard_deviation(tiny)
         accuracy[unit] = frame[frame.metric == "adversarial_accuracy"].value.sum()
     assert data.load("digits").std[0] < 1
     assert accuracy["pixel"] < accuracy["normalized"]
-
-
-def test_a_classifier_without_a_right_answer_is_refused_in_a_sentence(tiny, monkeypatch):
-    section = sections.get("svd_truncation")
-    right = section.metrics.correct
-    monkeypatch.setattr(section.metrics, "correct", lambda model, x, y: right(model, x, y) & False)
-    with pytest.raises(ValueError, match=r"^expected digits_1L-100_N-LR_s0_\w+ to have some of 60 test images right"):
-        section.measure(tiny_parameters("svd_truncation", seeds=[0]), progress=False)
 
 
 # Records that are kept and shown

@@ -15,7 +15,7 @@ from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
 # The sections of the paper and of the report, then what the companion adds.
-PAPER = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation")
+PAPER = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation", "latent_space")
 PAGES = (*PAPER, "controls")
 # Pages that show their committed records: measuring takes long, or is worth something on a quiet machine only.
 STANDING = ("calibration", "audit", "training", "benchmarks")
