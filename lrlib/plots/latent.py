@@ -8,13 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrlib.plots.report import grid
-from lrlib.plots.style import BLUE, GREEN, ORANGE, finished
+from lrlib.plots.report import grid, legend_above
+from lrlib.plots.style import BLUE, GREEN, ORANGE
 from lrlib.results import Record, over_seeds
 
 _ARCHS = dict(zip(("1L", "2L", "LRL"), (BLUE, ORANGE, GREEN), strict=True))
 _MARKERS = dict(zip(_ARCHS, "os^", strict=True))
 _SPACES = {"code": "codes changed", "image": "images changed"}
+_SHOWN = {"adversarial_accuracy": "adversaries", "accuracy": "their originals"}
+_ORDER = ["clean images", *_SPACES.values(), *_SHOWN.values()]
 
 
 def latent_accuracy(record: Record) -> Figure:
@@ -37,8 +39,7 @@ def latent_sizes(record: Record) -> Figure:
 def latent_transfer(record: Record) -> Figure:
     """Figure 6: accuracy on the adversaries of the classifier of images, beside that on what they were made from."""
     frame = record.frame("report_figure6")
-    panel = frame.metric.map({"adversarial_accuracy": "adversaries", "accuracy": "their originals"})
-    return _shares(record, frame.assign(panel=panel), "accuracy")
+    return _shares(record, frame.assign(panel=frame.metric.map(_SHOWN)), "accuracy")
 
 
 def _shares(record: Record, frame: pd.DataFrame, label: str) -> Figure:
@@ -53,13 +54,14 @@ def _by_code(record: Record, frame: pd.DataFrame, label: str) -> tuple[Figure, l
     """A panel for each dataset and value of the column ``panel``, with a point and its interval for each classifier."""
     mean = over_seeds(frame, ["dataset", "panel", "code", "arch"])
     codes = list(dict.fromkeys(frame.code))
-    figure, axes = grid(record, frame, "panel", width=4.2)
+    ordered = frame.sort_values("panel", key=lambda panel: panel.map(_ORDER.index), kind="stable")
+    figure, axes = grid(record, ordered, "panel", width=4.6)
     for (dataset, panel), ax in axes.items():
         for shift, (arch, colour) in zip((-0.2, 0.0, 0.2), _ARCHS.items(), strict=True):
             own = mean[(mean.dataset == dataset) & (mean.panel == panel) & (mean.arch == arch)]
             at = np.array([codes.index(code) for code in own.code]) + shift
             bars = np.nan_to_num([own.value - own.low, own.high - own.value])
             ax.errorbar(at, own.value, yerr=bars, fmt=_MARKERS[arch], color=colour, label=arch, elinewidth=1)
-        ax.set_xticks(range(len(codes)), [code.replace(" ", "\n", 1) for code in codes], fontsize="small")
+        ax.set_xticks(range(len(codes)), [code.replace(" ", "\n") for code in codes], fontsize="small")
         ax.set(title=f"{dataset}, {panel}", ylabel=label)
-    return finished(figure, axes.values()), list(axes.values())
+    return legend_above(figure, list(axes.values()))

@@ -78,7 +78,14 @@ def _against_fraction(
         lines(ax, mean[(mean.dataset == dataset) & (mean.arch == arch)], x="fraction", names=dict(names), by="curve")
         ax.set(title=f"{arch}, {dataset}", xlabel="fraction of singular values scaled", ylabel=label)
         ax.xaxis.set_major_formatter(PercentFormatter(1))
-    return finished(figure, panels.values()), list(panels.values())
+    return legend_above(figure, list(panels.values()))
+
+
+def legend_above(figure: Figure, axes: list[Axes]) -> tuple[Figure, list[Axes]]:
+    """The figure with one legend above its panels, where it hides no line."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    return figure, axes
 
 
 def grid(

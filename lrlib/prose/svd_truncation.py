@@ -6,7 +6,7 @@ import pandas as pd
 
 from lrlib import paper
 from lrlib.prose.format import percent
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record, RecordError, over_seeds
 from lrlib.sections.truncated_networks import AGAIN, ONCE
 
 _TWO = {"train_accuracy", "test_accuracy"}
@@ -24,6 +24,8 @@ def claim() -> str:
 def findings(record: Record) -> list[str]:
     """What the rows say, in sentences."""
     rows = record.frame("report_figure7")
+    if "made" not in rows:
+        raise RecordError(f"expected adversaries made once and again in the {record.preset} record, found no such key")
     scale = rows.scale.iloc[0]
     rows = rows[rows.scale == scale]
     parts = {pair: _curves(part) for pair, part in rows.groupby(["dataset", "arch"], sort=False)}
