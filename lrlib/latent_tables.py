@@ -66,7 +66,7 @@ def orderings(record: Record) -> pd.DataFrame:
         own = _mean(frame[(frame.artefact == one["artefact"]) & (frame.metric == one["metric"])])
         cells = {"sentence": one["sentence"]}
         if "mnist" in (one["left"], one["right"]):
-            cells["datasets"] = _held(*(_of_dataset(own, one[side]) for side in ("left", "right")), one)
+            cells["datasets"] = _held(_of_dataset(own, one["left"]), _of_dataset(own, one["right"]), one)
         else:
             for dataset in datasets:
                 means = own[own.dataset == dataset]

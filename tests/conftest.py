@@ -39,7 +39,7 @@ TINY = {
         "datasets": ["digits"],
         "scale": [0.1, 0.0],
         "adversaries": 10,
-        "networks": True,
+        "compared": True,
         "network_fraction": [0.0, 0.5],
         "network_examples": 40,
         "attacked": 8,

@@ -76,7 +76,7 @@ def test_a_classifier_without_a_right_answer_is_refused_in_a_sentence(tiny, monk
     right = metrics.correct
     monkeypatch.setattr(metrics, "correct", lambda model, x, y: right(model, x, y) & False)
     with pytest.raises(ValueError, match=r"^expected digits_1L-100_N-LR_s0_\w+ to have some of 60 test images right"):
-        svd_section.measure(tiny_parameters("svd_truncation", seeds=[0], networks=False), progress=False)
+        svd_section.measure(tiny_parameters("svd_truncation", seeds=[0], compared=False), progress=False)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_strongest_of_two_attacks_stays_in_the_ball_and_is_no_weaker_than_ei
 
 
 def test_the_papers_networks_can_be_left_out(measured):
-    assert len(svd_section.specs(tiny_parameters("svd_truncation", networks=False))) == 2 * 3
+    assert len(svd_section.specs(tiny_parameters("svd_truncation", compared=False))) == 2 * 3
     record = measured["svd_truncation"]
     rows = [row for row in record.rows if row["artefact"] == "report_figure7"]
     alone = type(record)(record.page, record.preset, record.runs, rows)

@@ -90,9 +90,15 @@ def _boosted() -> Iterator[Claim]:
     )
     left, right = (
         cell(
-            *("svd_truncation", "report_figure7", "rho"),
+            "svd_truncation",
+            "report_figure7",
+            "rho",
             network=MNIST,
-            **{"arch": "2L", "scale": SCALED, "fraction": fraction, "attack": "deepfool", "made": "again"},
+            arch="2L",
+            scale=SCALED,
+            fraction=fraction,
+            attack="deepfool",
+            made="again",
         )
         for fraction in (0.4, 0.0)
     )

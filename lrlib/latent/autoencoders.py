@@ -55,9 +55,10 @@ class Autoencoder(nn.Module):
     def _draw(self, code: Tensor, generator: torch.Generator) -> Tensor:
         if self.kind == "AE":
             return code
-        mean, log_variance = code.split(self.latent, dim=1)
+        mean, log_variance = torch.split(code, self.latent, dim=1)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
-        return mean + noise * (log_variance / 2).exp()
+        drawn: Tensor = mean + noise * (log_variance / 2).exp()
+        return drawn
 
     def decode(self, z: Tensor) -> Tensor:
         """Flat images ``(n, pixels)`` in [0, 1] of codes ``(n, latent)``."""
@@ -82,7 +83,7 @@ class Autoencoder(nn.Module):
         logits = self.decoder(self._draw(code, generator))
         error = F.binary_cross_entropy_with_logits(logits, x.flatten(1), reduction="sum")
         if self.kind == "VAE":
-            mean, log_variance = code.split(self.latent, dim=1)
+            mean, log_variance = torch.split(code, self.latent, dim=1)
             error = error + 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
         return error / len(x)
 
@@ -106,7 +107,7 @@ def project(model: Autoencoder, x: Tensor, *, iterations: int, generator: torch.
     """
     if iterations < 1:
         raise ValueError(f"expected iterations >= 1, got {iterations}")
-    parts = [_projected(model, part.flatten(1), iterations, generator) for part in x.split(_BATCH)]
+    parts = [_projected(model, part.flatten(1), iterations, generator) for part in torch.split(x, _BATCH)]
     return torch.cat(parts)
 
 

@@ -44,7 +44,7 @@ class Parameters(Base):
     adversaries: int = parameter(
         "adversaries of each classifier", expected="a whole number from 1 on", check=lambda v: v >= 1
     )
-    networks: bool = switch("also measure N-LR, 1-LR and 2-LR, which takes most of the time")
+    compared: bool = switch("also measure N-LR, 1-LR and 2-LR, which takes most of the time")
     network_fraction: list[float] = parameter(
         "fractions of the lowest singular values that are zeroed in N-LR, 1-LR and 2-LR",
         expected=SHARE,
@@ -69,7 +69,7 @@ class Parameters(Base):
     def defaults(cls, preset: str) -> dict[str, Any]:
         """The report's datasets and its 180 adversaries, and fractions in steps of a twentieth."""
         quick = preset == "quick"
-        rest = {"seeds": [0, 1, 2], "scale": [0.1, 0.0], "adversaries": 180, "networks": True}
+        rest = {"seeds": [0, 1, 2], "scale": [0.1, 0.0], "adversaries": 180, "compared": True}
         datasets = ["digits"] if quick else ["mnist", "fashion-mnist"]
         coarse = [0.0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1.0]
         rest |= {"datasets": datasets, "fraction": coarse if quick else [i / 20 for i in range(21)]}
@@ -86,7 +86,7 @@ def classifiers(parameters: Parameters, seed: int, dataset: str) -> list[Spec]:
 
 def networks(parameters: Parameters, seed: int) -> list[Spec]:
     """The preset's own networks of a seed, N-LR first; none if they are not wanted."""
-    return [presets.spec(parameters.preset, variant, seed) for variant in VARIANTS if parameters.networks]
+    return [presets.spec(parameters.preset, variant, seed) for variant in VARIANTS if parameters.compared]
 
 
 def specs(parameters: Parameters) -> list[Spec]:
@@ -125,7 +125,7 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         for dataset in parameters.datasets:
             for spec in classifiers(parameters, seed, dataset):
                 _truncations(on[dataset], parameters, on[dataset].trained(spec))
-        if parameters.networks:
+        if parameters.compared:
             whole = [on[spec.dataset].trained(spec) for spec in networks(parameters, seed)]
             truncated_networks.measure(
                 on[whole[0].spec.dataset],
