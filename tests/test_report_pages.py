@@ -235,6 +235,7 @@ RHO = "rho targeted again"
 
 def test_truncation_draws_one_scale_with_a_panel_for_each_dataset_and_classifier(curves):
     values = {"train_accuracy": {0.0: 0.9, 1.0: 0.4}, ONCE: {0.0: 0.0, 1.0: 0.5}, RHO: {0.0: 0.2, 1.0: 0.3}}
+    values["rho deepfool again"] = {0.0: 0.1, 1.0: 0.15}
     record = curves(values, archs=("1L", "LRL"), datasets=("mnist", "fashion-mnist"), scales=(0.1, 0.0))
     axes = plots.truncation(record, scale=0.1).axes
     assert [ax.get_title() for ax in axes] == [f"{a}, {d}" for d in ("mnist", "fashion-mnist") for a in ("1L", "LRL")]
@@ -242,7 +243,7 @@ def test_truncation_draws_one_scale_with_a_panel_for_each_dataset_and_classifier
     assert set(drawn) == {"train", "made once"}
     assert drawn["made once"].get_xydata().tolist() == [[0, 0], [1, 0.5]]
     sizes = plots.perturbation(record, scale=0.1).axes
-    assert [line.get_label() for line in sizes[0].lines] == ["the report's attack"]
+    assert [line.get_label() for line in sizes[0].lines] == ["the report's attack", "DeepFool"]
     assert "mnist, fashion-mnist" in sizes[0].figure.get_supxlabel()
 
 

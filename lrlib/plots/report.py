@@ -33,7 +33,8 @@ def truncation(record: Record, scale: float) -> Figure:
     adversarial = frame.metric == "adversarial_accuracy"
     curve = curve.mask(adversarial & (frame.attack == "targeted"), "made " + frame.made.astype(str))
     curve = curve.mask(adversarial & (frame.attack == "deepfool"), "DeepFool's, made " + frame.made.astype(str))
-    figure, axes = _against_fraction(record, frame.assign(curve=curve), _CURVES, "accuracy")
+    frame = frame.assign(curve=curve)[curve.isin(_CURVES)]
+    figure, axes = _against_fraction(record, frame, _CURVES, "accuracy")
     for ax in axes:
         ax.set_ylim(-0.02, 1.02)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
