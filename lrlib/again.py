@@ -22,12 +22,16 @@ def command(page: str, parameters: Parameters) -> str:
     Returns:
         A line for a shell, in a checkout of the repository.
     """
-    default = type(parameters).of(parameters.preset).content()
-    given = {name: value for name, value in parameters.content().items() if value != default[name]}
     words = [".venv/bin/lrlib", "run", page, "-p", "preset", parameters.preset]
-    for name, value in given.items():
+    for name, value in changed(parameters).items():
         words += ["-p", name, _text(value)]
     return shlex.join(words)
+
+
+def changed(parameters: Parameters) -> dict[str, Any]:
+    """The parameters that are not at their preset's default."""
+    default = type(parameters).of(parameters.preset).content()
+    return {name: value for name, value in parameters.content().items() if value != default[name]}
 
 
 def this_page(page: str, parameters: Parameters) -> str:

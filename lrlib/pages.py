@@ -73,7 +73,7 @@ def execute(
     Raises:
         PageFailed: If a cell raised an error.
     """
-    given = {name: value for name, value in parameters.content().items() if _differs(name, value, parameters)}
+    given = {"preset": parameters.preset, **again.changed(parameters)}
     if record is not None:
         given["record"] = str(record.resolve())
     with _as_file(page) as file:
@@ -114,11 +114,6 @@ def stamp(page: str, parameters: Parameters) -> str:
         digest.update(file.name.encode() + file.read_bytes())
     digest.update((provenance.ROOT / "lrlib" / "lrlib.mplstyle").read_bytes())
     return digest.hexdigest()
-
-
-def _differs(name: str, value: Any, parameters: Parameters) -> bool:
-    default = type(parameters).of(parameters.preset)
-    return bool(name == "preset" or value != getattr(default, name))
 
 
 @contextlib.contextmanager

@@ -31,7 +31,13 @@ def sources(module: str) -> str:
     Raises:
         ValueError: If there is no such module.
     """
-    return Sources(ROOT).digest(module)
+    return _below(ROOT).digest(module)
+
+
+@cache
+def _below(root: Path) -> Sources:
+    """What is read of the sources once serves all modules."""
+    return Sources(root)
 
 
 def commit() -> str | None:

@@ -7,7 +7,7 @@ the paper), its key columns, the metric, the value, the number of examples, the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,12 @@ def committed(page: str) -> dict[str, Record]:
     """The committed records of a page by preset, from the smallest preset to the paper's."""
     files = {preset: path(page, preset) for preset in presets.PRESETS}
     return {preset: load(file) for preset, file in files.items() if file.exists()}
+
+
+def largest_first(records: Mapping[str, Record]) -> dict[str, Record]:
+    """The records, under their headings, in the order of their presets, the largest first."""
+    order = list(presets.PRESETS)
+    return dict(sorted(records.items(), key=lambda item: -order.index(item[1].preset)))
 
 
 def save(record: Record, destination: Path) -> Path:

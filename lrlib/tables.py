@@ -175,9 +175,8 @@ def sentences(lines: Sequence[str]) -> str:
 
 def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[str]]) -> str:
     """What is found in each record, as Markdown lists under the records' presets, the largest preset's first."""
-    order = list(presets.PRESETS)
     parts = []
-    for name, one in sorted(records.items(), key=lambda item: -order.index(item[1].preset)):
+    for name, one in results.largest_first(records).items():
         this = ", this run" if name.startswith(THIS_RUN) else ""
         try:
             found = findings(one)

@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from lrlib import presets
-from lrlib.results import Record, RecordError
+from lrlib.results import Record, RecordError, largest_first
 
 # Okabe and Ito's colours, which colour-blind people can tell apart, and two of Tol's; each also has its own marker.
 BLUE, ORANGE, GREEN, PURPLE, GREY = sns.color_palette(["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F"])
@@ -80,10 +79,8 @@ def of_latest(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -
 
 def of_each(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> list[Figure]:
     """A figure of every record that has its rows, the largest preset's first."""
-    order = list(presets.PRESETS)
-    ordered = sorted(records.values(), key=lambda record: -order.index(record.preset))
     figures = []
-    for record in ordered:
+    for record in largest_first(records).values():
         before = set(plt.get_fignums())
         try:
             figures.append(draw(record))
