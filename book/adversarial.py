@@ -93,6 +93,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -102,14 +103,13 @@ Markdown(tables.origin(measured))
 # network should not beat one that does.
 
 # %% mystnb={"image": {"alt": "Accuracy under PGD against the radius, for N-LR, 1-LR and 2-LR; panels for white box and black box, 7 and 20 steps"}}
-plots.attacked(measured);
+plots.of_each(plots.attacked, records);
 
 # %% [markdown]
 # The paper's ResNet-18 on CIFAR-10 beside ours, accuracy in percent; in brackets, how much more ours is. A `?` marks a
 # number of the paper that contradicts another one.
 
 # %%
-records = tables.beside_this_run(measured)
 where = {"dataset": "cifar10", "arch": "resnet18", "difference": True}
 Markdown(prose.units(records))
 
@@ -170,7 +170,7 @@ tables.beside_paper("table10", records, metric="eps_min", rows=["setting", "atta
 # After a fixed number of steps. A robust network's curve lies to the right. `Bottle-1LR` has the low-rank layer inside.
 
 # %% mystnb={"image": {"alt": "Accuracy against the relative size of the perturbation for N-LR, 1-LR, 2-LR and Bottle-1LR, under PGD and the iterative least-likely attack"}}
-plots.ladder(measured);
+plots.of_each(plots.ladder, records);
 
 # %% [markdown]
 # ## Figures 3 and 10: DeepFool's images
@@ -179,7 +179,7 @@ plots.ladder(measured);
 # class, and ρ the size of the change.
 
 # %% mystnb={"image": {"alt": "Test images and their DeepFool versions for N-LR, 1-LR and 2-LR, with predicted classes and rho"}}
-plots.gallery(measured);
+plots.of_each(plots.gallery, records);
 
 # %% [markdown]
 # ## Figure 11: on the way
@@ -188,13 +188,13 @@ plots.gallery(measured);
 # after so many steps, *cumulative* those that have been so after every step.
 
 # %% mystnb={"image": {"alt": "Instantaneous and cumulative accuracy of 1-LR against the number of steps of two attacks"}}
-plots.path(measured);
+plots.of_each(plots.path, records);
 
 # %% [markdown]
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

@@ -64,6 +64,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -72,13 +73,12 @@ Markdown(tables.origin(measured))
 # Look at the left end of each panel: how much accuracy survives when only a few dimensions are left.
 
 # %% mystnb={"image": {"alt": "Accuracy of max-margin classifiers against the number of dimensions, for N-LR, 1-LR and 2-LR, before the FC layer and before the fourth block"}}
-plots.compression(measured, [("table5a", "(a) before the FC layer"), ("table5b", "(b) before the fourth block")]);
+plots.of_each(lambda record: plots.compression(record, [("table5a", "(a) before the FC layer"), ("table5b", "(b) before the fourth block")]), records);
 
 # %% [markdown]
 # Before the FC layer; the paper's numbers are of ResNet-50 on CIFAR-100 with coarse labels. Accuracy in percent.
 
 # %%
-records = tables.beside_this_run(measured)
 tables.beside_paper("table5a", records, metric="max_margin_accuracy", rows=["dim"])
 
 # %% [markdown]
@@ -91,7 +91,7 @@ tables.beside_paper("table5b", records, metric="max_margin_accuracy", rows=["dim
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

@@ -65,6 +65,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -74,20 +75,20 @@ Markdown(tables.origin(measured))
 # both LR variants have an LR layer, on the right only 2-LR.
 
 # %% mystnb={"image": {"alt": "Variance ratio against the number of singular values, for N-LR, 1-LR and 2-LR, before the FC layer and before the fourth block"}}
-plots.variance_ratio(measured, [("figure2a", "(a) before the FC layer"), ("figure2b", "(b) before the fourth block")]);
+plots.of_each(lambda record: plots.variance_ratio(record, [("figure2a", "(a) before the FC layer"), ("figure2b", "(b) before the fourth block")]), records);
 
 # %% [markdown]
 # The paper prints figure 2 without numbers. It does print the accuracies of its networks (table 1), which stand here
 # beside ours, in percent.
 
 # %%
-tables.accuracies(tables.beside_this_run(measured), "figure2a")
+tables.accuracies(records, "figure2a")
 
 # %% [markdown]
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

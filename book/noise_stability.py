@@ -71,6 +71,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -80,10 +81,9 @@ Markdown(tables.origin(measured))
 # $\mathcal N(0, 128/255)$; `std` reads it as a standard deviation in pixels.
 
 # %% mystnb={"image": {"alt": "Accuracy against the probability that a pixel is perturbed, for N-LR, 1-LR and 2-LR"}}
-plots.noise(measured);
+plots.of_each(plots.noise, records);
 
 # %%
-records = tables.beside_this_run(measured)
 tables.beside_paper("table4", records, metric="noise_accuracy", rows=["probability"], arch="resnet18")
 
 # %% [markdown]
@@ -93,7 +93,7 @@ tables.beside_paper("table4", records, metric="noise_accuracy", rows=["probabili
 # layer. Lower is more stable.
 
 # %% mystnb={"image": {"alt": "Squared relative change of the representation against that of the input, for N-LR, 1-LR and 2-LR"}}
-plots.propagation(measured);
+plots.of_each(plots.propagation, records);
 
 # %% [markdown]
 # ## Figure 4(c): layer cushion
@@ -102,13 +102,13 @@ plots.propagation(measured);
 # training. A curve further right means more cushion.
 
 # %% mystnb={"image": {"alt": "Cumulative distribution of the layer cushion at three layers, for N-LR, 1-LR, 2-LR and a random network"}}
-plots.cushion(measured);
+plots.of_each(plots.cushion, records);
 
 # %% [markdown]
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

@@ -64,6 +64,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -73,13 +74,13 @@ Markdown(tables.origin(measured))
 # with the lowest singular values divided by ten.
 
 # %% mystnb={"image": {"alt": "Train, test and adversarial accuracy of 1L, 2L and LRL against the fraction of singular values divided by ten"}}
-plots.truncation(measured, scale=parameters.scale[0]);
+plots.of_each(lambda record: plots.truncation(record, scale=parameters.scale[0]), records);
 
 # %% [markdown]
 # Then with the last `scale` of the parameters, which zeroes them at the defaults.
 
 # %% mystnb={"image": {"alt": "Train, test and adversarial accuracy of 1L, 2L and LRL against the fraction of singular values set to zero"}}
-plots.truncation(measured, scale=parameters.scale[-1]);
+plots.of_each(lambda record: plots.truncation(record, scale=parameters.scale[-1]), records);
 
 # %% [markdown]
 # The same numbers at some of the fractions, in percent.
@@ -91,7 +92,7 @@ tables.truncations(measured, fractions=[0.0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no

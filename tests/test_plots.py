@@ -210,3 +210,10 @@ def test_records_without_the_rows_of_a_figure_are_left_out_and_the_largest_prese
     assert [figure._supxlabel.get_text().split(" · ")[0] for figure in figures] == ["preset small", "preset quick"]
     plt.close("all")
     assert plots.of_each(plots.path, {"this run": table1}) == [] and not plt.get_fignums()
+
+
+def test_a_record_without_the_scale_is_left_out_of_the_truncations(row, record_of):
+    rows = [row("report_figure7", "test_accuracy", 0.9, arch="1L", scale=0.1, fraction=f) for f in (0.0, 1.0)]
+    records = {"this run": record_of(rows)}
+    assert len(plots.of_each(lambda record: plots.truncation(record, scale=0.1), records)) == 1
+    assert plots.of_each(lambda record: plots.truncation(record, scale=0.5), records) == []

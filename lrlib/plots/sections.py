@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, finished, lines, new_figure
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record, RecordError, over_seeds
 
 _SPLIT = dict(zip(("train_accuracy", "test_accuracy", "adversarial_accuracy"), (BLUE, GREEN, ORANGE), strict=True))
 
@@ -77,6 +77,8 @@ def compression(record: Record, panels: Sequence[tuple[str, str]]) -> Figure:
 def truncation(record: Record, scale: float) -> Figure:
     """The report's figure 7 for every classifier: three accuracies against the fraction of scaled singular values."""
     frame = record.frame("report_figure7")
+    if scale not in set(frame.scale):
+        raise RecordError(f"expected rows of the scale {scale} in the {record.preset} record, found none")
     mean = over_seeds(frame[frame.scale == scale], ["arch", "metric", "fraction"])
     archs = list(dict.fromkeys(mean.arch))
     figure, axes = new_figure(record, len(archs))
