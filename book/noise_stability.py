@@ -65,8 +65,8 @@ tables.parameters(parameters)
 # %% [markdown]
 # ## Measurement
 #
-# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record; the
-# figures and tables below are drawn from that record alone.
+# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Figures,
+# tables and findings below are drawn from that record and the committed ones of other presets; each says which.
 
 # %%
 measured = section.measure(parameters)
