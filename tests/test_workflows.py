@@ -114,8 +114,8 @@ def test_one_run_at_a_time_has_the_card():
 
 
 def made(target, *variables):
-    """The commands that make would run if everything was installed."""
-    command = ["make", "--dry-run", "--assume-old=.venv/.ready", target, *variables]
+    """The commands that make would run if everything was installed, also where another make runs this test."""
+    command = ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.ready", target, *variables]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
 
 
