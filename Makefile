@@ -25,6 +25,7 @@ test: lint
 
 bench: $(READY)
 	$(BIN)/lrlib run benchmarks -p preset paper -p measure true
+	$(BIN)/python tests/browser/seconds.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
 A definition is a function, a class or an assignment at the top of a module. A module reaches its own, those that they
 name, those that these name, and so on, through imports and through what packages pass on. What decides nothing, such as
-a new function beside an old one, therefore changes no hash of what uses the old one.
+a new function beside an old one, therefore changes no hash of what uses the old one. Nor does what chooses the default
+of a page's parameter: a record states the values themselves.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 PACKAGE = "lrlib"
 # In the place of a name: the statements of a module that define nothing, and all that it has, also from elsewhere.
 LOOSE, ALL = "", "*"
+DEFAULTS = {"defaults", "shared", "networks"}  # methods of a page's parameters that choose values for them
 UNCOUNTED = {f"{PACKAGE}.provenance", f"{PACKAGE}.sources"}  # what is noted about numbers decides none
 
 
@@ -42,7 +44,7 @@ class Sources:
     def digest(self, module: str) -> str:
         """Hash of all definitions that a module reaches, twelve hexadecimal digits.
 
-        Comments, docstrings, layout and the order of definitions don't count.
+        Comments, docstrings, layout, the order of definitions and what chooses the parameters' defaults don't count.
 
         Raises:
             ValueError: If there is no such module.
@@ -123,7 +125,7 @@ class Sources:
         if module not in self._modules:
             file = self.file(module)
             assert file is not None
-            self._modules[module] = _top(_without_docstrings(ast.parse(file.read_text())))
+            self._modules[module] = _top(_what_counts(ast.parse(file.read_text())))
         return self._modules[module]
 
 
@@ -164,11 +166,19 @@ def _chain(node: ast.expr) -> list[str]:
     return [node.id, *parts] if isinstance(node, ast.Name) else []
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _what_counts(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            node.body = [one for one in node.body if not _chooses_defaults(one)] or [ast.Pass()]
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return tree
+
+
+def _chooses_defaults(member: ast.stmt) -> bool:
+    if not isinstance(member, ast.FunctionDef) or member.name not in DEFAULTS:
+        return False
+    return any(isinstance(one, ast.Name) and one.id == "classmethod" for one in member.decorator_list)
 
 
 def _dump(node: object) -> str:

@@ -125,6 +125,13 @@ def test_the_residual_is_the_root_mean_square_difference(row, record_of):
     assert table.residual.tolist() == pytest.approx([0.1, np.sqrt((7 * 0.3**2 + 0.4**2) / 8)])
 
 
+def test_a_row_of_residuals_gives_back_its_setting(row, record_of):
+    table = calibrated.residuals(
+        made_up(row, record_of, {"fitted": dict.fromkeys(calibration.settings(), 0.1)}), "fitted"
+    )
+    assert {calibrated.protocol_of(one) for _, one in table.iterrows()} == set(calibration.settings())
+
+
 @pytest.mark.parametrize(("off", "identified"), [(0.049, True), (0.051, False)])
 def test_a_fit_counts_if_it_also_holds_on_other_images(row, record_of, off, identified):
     record = made_up(

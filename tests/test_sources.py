@@ -112,6 +112,34 @@ def test_definitions_that_are_not_reached_do_not_count(hashed, name, text):
     assert hashed(name, text) == before
 
 
+CLASS = """class Parameters(Base):
+    x: int = area(1)
+
+    @classmethod
+    def defaults(cls, preset):
+        return {"x": 1}
+
+    def shared(self):
+        return 2
+"""
+
+
+@pytest.mark.parametrize(
+    "text, counts",
+    [
+        (CLASS.replace('{"x": 1}', '{"x": 2}'), False),
+        (CLASS.replace('{"x": 1}', "LIMIT"), False),
+        (CLASS.replace("area(1)", "area(2)"), True),
+        (CLASS.replace("return 2", "return 3"), True),  # no class's own method
+        (CLASS.replace("def defaults(", "def others("), True),
+    ],
+)
+def test_what_chooses_the_defaults_of_parameters_does_not_count(hashed, text, counts):
+    imports = "from lrlib.low import area, LIMIT\n"
+    before = hashed("top.py", imports + CLASS)
+    assert (hashed("top.py", imports + text) != before) == counts
+
+
 def test_the_order_of_definitions_does_not_count(hashed):
     before = hashed("low.py", "def a(): return 1\n\ndef area(r): return a() * r\n")
     assert hashed("low.py", "def area(r): return a() * r\n\ndef a(): return 1\n") == before

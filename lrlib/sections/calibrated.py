@@ -83,8 +83,8 @@ def protocol_of(row: pd.Series) -> Protocol:
     """The setting of a row of :func:`residuals`."""
     return Protocol(
         str(row["unit"]),
-        str(row.step_size),
-        random_start=bool(row.random_start),
-        until_fooled=bool(row.until_fooled),
-        clip=bool(row.clip),
+        str(row["step_size"]),
+        random_start=bool(row["random_start"]),
+        until_fooled=bool(row["until_fooled"]),
+        clip=bool(row["clip"]),  # pandas has a method of that name
     )
