@@ -74,6 +74,7 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
+records = tables.beside_this_run(measured)
 Markdown(tables.origin(measured))
 
 # %% [markdown]
@@ -83,23 +84,17 @@ Markdown(tables.origin(measured))
 # quarter of it; noise has a standard deviation of 128/255 at each pixel with probability p.
 
 # %%
-own_tables.controls(measured)
+own_tables.by_preset(records, "controls", own_tables.controls)
 
 # %% [markdown]
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # With one seed, differences of a point or two are within what another seed changes.
 #
-# ## The records at other presets
-
-# %% tags=["remove-input"]
-Markdown(tables.sentences(prose.elsewhere(measured)))
-
-# %% [markdown]
 # ## Run this page again
 
 # %% tags=["remove-input"]

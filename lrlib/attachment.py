@@ -19,7 +19,7 @@ class Attachment:
     loss or a step is asked for.
 
     Attributes:
-        layers: The :class:`LowRank` of each tap.
+        layers: The :class:`~lrlib.lowrank.LowRank` of each tap.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Attachment:
         return torch.stack(terms).sum()
 
     def step(self) -> None:
-        """Step every layer, after the network's own optimizer: :meth:`LowRank.step`."""
+        """Step every layer, after the network's own optimizer: :meth:`lrlib.lowrank.LowRank.step`."""
         if self.losses:
             for layer in self.layers.values():
                 layer.step()
@@ -135,7 +135,7 @@ def attach(
 
     Args:
         model: Any network.
-        layers: A :class:`LowRank` for each tap, the dotted name of a module.
+        layers: A :class:`~lrlib.lowrank.LowRank` for each tap, the dotted name of a module.
         lambda_c: Weight of the projection losses, the paper's λ1, whose value it doesn't state.
         lambda_n: Weight of the norm losses, the paper's λ2, likewise.
         bounded: Divide each projection loss by the root mean square of ``|a + b|`` where that is above one. The loss is

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from lrlib import affordable, data, presets, provenance, reproduce, results, sections, show, zoo
+from lrlib import affordable, data, drift, presets, provenance, reproduce, results, sections, show, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters, SeededParameters
@@ -71,7 +71,10 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
     "--budget", type=float, metavar="MINUTES", help="execute at the preset what is trained and fits, at quick the rest"
 )
 def book(preset: str, fresh: bool, budget: float | None) -> None:
-    """Train what is missing, execute the pages that something has changed for, and build the book."""
+    """Train what is missing, execute the pages that something has changed for, and build the book.
+
+    With --fresh, numbers that are measured anew have to agree with the records that were there.
+    """
     pages = _pages()
     builder = pages.builder()
     todo = {}
@@ -83,10 +86,12 @@ def book(preset: str, fresh: bool, budget: float | None) -> None:
         else:
             todo[page] = parameters
     _prepare([(parameters, sections.get(page).specs(parameters)) for page, parameters in todo.items()])
+    before = {page: one for page in todo if fresh and (one := results.committed(page).get(preset))}
     for page, parameters in todo.items():
         if parameters.preset != preset:
             click.echo(f"{page}: at {parameters.preset}, for it is not trained at {preset} or takes too long")
         _execute(page, parameters, None)
+    drift.check(before, {page: results.committed(page)[preset] for page in before})
     click.echo(pages.build(builder, fresh=fresh))
 
 

@@ -86,7 +86,8 @@ def variance_ratio(features: Features, k: int, *, centred: bool = False) -> Tens
         Scalar in ``[0, 1]``, float64.
 
     Raises:
-        ValueError: If ``k`` is out of range, the features are all zero, or :func:`singular_values` refuses them.
+        ValueError: If ``k`` is out of range, the features are all zero, or
+            :func:`~lrlib.linalg.singular_values` refuses them.
 
     Example:
         >>> round(variance_ratio(torch.diag(torch.tensor([3.0, 1.0])), k=1).item(), 2)
@@ -108,7 +109,7 @@ def stable_rank(A: Features) -> Tensor:
         Scalar in ``[1, min(n, m)]``, float64.
 
     Raises:
-        ValueError: If ``A`` is all zero or :func:`singular_values` refuses it.
+        ValueError: If ``A`` is all zero or :func:`~lrlib.linalg.singular_values` refuses it.
 
     Example:
         >>> stable_rank(torch.diag(torch.tensor([2.0, 1.0, 1.0]))).item()

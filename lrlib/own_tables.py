@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from lrlib import results
 from lrlib.results import Record, over_seeds
-from lrlib.sections import calibrated, training
+from lrlib.sections import calibrated, noise_readings, training
 from lrlib.sections import verdicts as judged
 from lrlib.sections.audit import WORST
 
@@ -34,10 +35,10 @@ def controls(record: Record) -> pd.DataFrame:
 
 
 def by_preset(records: Mapping[str, Record], artefact: str, table: Callable[[Record], pd.DataFrame]) -> pd.DataFrame:
-    """One table of the records that have the artefact, a part for each preset."""
+    """One table of the records that have the artefact, a part for each preset, the largest preset's first."""
     parts = {
-        preset: table(record)
-        for preset, record in records.items()
+        record.preset: table(record)
+        for record in results.largest_first(records).values()
         if any(row["artefact"] == artefact for row in record.rows)
     }
     return pd.concat(parts, names=["preset"]).fillna("") if parts else pd.DataFrame()
@@ -90,6 +91,18 @@ def precision(record: Record) -> pd.DataFrame:
     table = 100 * record.frame("precision").pivot(index="variant", columns="precision", values="value")
     table["fp32 less bf16"] = table.fp32 - table.bf16
     return table.map(lambda value: f"{value:.2f}").rename_axis(columns=None)
+
+
+def noise_readings_of(record: Record) -> pd.DataFrame:
+    """N-LR's accuracies in percent under every reading of table 4's noise, and their distance from the paper's row."""
+    table = noise_readings.residuals(record)
+    cells = {
+        f"p = {probability:g} (paper {100 * printed:.1f})": [f"{100 * row[place]:.1f}" for row in table.accuracies]
+        for place, (probability, printed) in enumerate(noise_readings.target().items())
+    }
+    cells["distance"] = [f"{100 * value:.1f}" for value in table.residual]
+    index = pd.MultiIndex.from_frame(table[noise_readings.COLUMNS], names=["level as", "unit", "clipped"])
+    return pd.DataFrame(cells, index=index)
 
 
 def verdicts(record: Record) -> pd.DataFrame:

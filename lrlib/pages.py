@@ -19,14 +19,18 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import again, claims, launch, presets, provenance, results, scoreboard, sections
+from lrlib import again, generated, launch, provenance, results, sections, zoo
 from lrlib.files import replacing
 from lrlib.lighter import lighten
 from lrlib.sections.parameters import Parameters
 
 BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
-_PAGE_MODULES = ("lrlib.plots", "lrlib.tables", "lrlib.own_tables", "lrlib.again", "lrlib.sections", "lrlib.pages")
+_TABLES = (
+    *("lrlib.tables", "lrlib.own_tables", "lrlib.section_tables"),
+    *("lrlib.report_tables", "lrlib.latent_tables"),
+)
+_PAGE_MODULES = ("lrlib.plots", *_TABLES, "lrlib.again", "lrlib.sections", "lrlib.pages")
 # Kernels are reached through files that only this user can open, instead of through open ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 
@@ -91,6 +95,10 @@ def execute(
         except papermill.PapermillExecutionError as error:
             raise PageFailed(f"{page} stopped at cell {error.exec_count}: {error.ename}: {error.evalue}") from error
         finished = _finished(page, nbformat.read(executed, as_version=4), stamp(page, parameters))
+        finished.metadata["lrlib"] |= {
+            "preset": parameters.preset,
+            "machine": provenance.machine(zoo.pick_device("auto")),
+        }
     with replacing(output) as temporary:
         nbformat.write(finished, temporary)
 
@@ -166,9 +174,7 @@ def build(command: Path, *, fresh: bool) -> Path:
     """
     if fresh:
         _unbuild()
-    board = scoreboard.html(claims.records(), [*presets.PRESETS][::-1])
-    with replacing(provenance.ROOT / "_build" / "scoreboard.html") as temporary:
-        temporary.write_text(board)
+    generated.write(provenance.ROOT / "_build", BOOK)
     taken_along = provenance.ROOT / "_build" / "along" / again.RECORDS  # _config.yml has it copied into the book
     shutil.rmtree(taken_along, ignore_errors=True)
     shutil.copytree(results.RESULTS, taken_along)

@@ -113,6 +113,22 @@ def artefacts() -> pd.DataFrame:
     return _read(DATA / "paper" / "artefacts.csv", ("artefact", "page", "title", *statuses))
 
 
+def of_artefact(name: str) -> str:
+    """The table or figure that an artefact of ours is about, where its name goes on after that one's.
+
+    Args:
+        name: An artefact of a record.
+
+    Returns:
+        The name in :func:`artefacts`; the same name if it goes with none.
+
+    Example:
+        >>> of_artefact("table1_other_unit")
+        'table1'
+    """
+    return next((one for one in artefacts()["artefact"] if name == one or name.startswith(f"{one}_")), name)
+
+
 def findings() -> pd.DataFrame:
     """Load what the report on singular values and latent codes states in words, as it prints no tables.
 

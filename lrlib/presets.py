@@ -190,13 +190,19 @@ def random_network(network: Spec) -> Spec:
     return replace(network, epochs=0)
 
 
-def classifier(preset: str, arch: str, seed: int) -> Spec:
+def classifier(preset: str, arch: str, seed: int, *, dataset: str | None = None) -> Spec:
     """A classifier of the SVD report: 50 epochs of Adam in batches of 1,000 (its section 3.3).
 
     The report states neither the width of the hidden layer nor the learning rate: 100 units, and Adam's usual 0.001,
     or 0.01 on the digits, whose epoch has two batches instead of sixty.
+
+    Args:
+        preset: Name of a preset.
+        arch: One of ``models.LINEAR``.
+        seed: Training seed.
+        dataset: A dataset in the place of the preset's ``report_dataset``.
     """
-    dataset = get(preset).report_dataset
+    dataset = dataset or get(preset).report_dataset
     return replace(
         get(preset).network,
         dataset=dataset,

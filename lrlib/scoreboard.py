@@ -9,12 +9,28 @@ from html import escape
 
 import pandas as pd
 
+from lrlib import drift
 from lrlib.claims import Claim, Judged, claims, judged
 from lrlib.claims.predicates import MACHINERY, UNMEASURED, WITHOUT_VERDICT, Predicate
 from lrlib.results import Record
 
 Records = Mapping[str, Mapping[str, Record]]
 MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?"}
+# What the pages of numbers are called, in their order in the book.
+TITLES = {
+    "lr_layer": "The LR layer",
+    "effective_rank": "Effective rank",
+    "adversarial": "Adversarial robustness",
+    "calibration": "Which attack was it?",
+    "audit": "The audit",
+    "noise_stability": "Noise stability",
+    "compression": "Compression",
+    "svd_truncation": "SVD truncation",
+    "latent_space": "Latent space",
+    "controls": "Controls",
+    "training": "How the networks were trained",
+    "benchmarks": "What it costs",
+}
 ABOUT = {"paper": "paper", "small": "small: CIFAR-10, quarter width", "quick": "quick: 8 x 8 digits"}
 
 
@@ -26,7 +42,8 @@ def table(by_preset: Records) -> pd.DataFrame:
 
     Returns:
         Indexed by the claim's name: ``claim``, ``where``, ``printed``, ``needed``; for each preset ``<preset>`` (what
-        was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts).
+        was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts), and
+        ``<preset>, sources``, which says so if some rows come from older sources than today's.
     """
     found = judged(by_preset)
     rows = []
@@ -41,6 +58,7 @@ def table(by_preset: Records) -> pd.DataFrame:
             row[preset] = number(claim.published, published)
             row[f"{preset}, as published"] = published.verdict
             row[f"{preset}, strong attacks"] = "" if strong is None else strong.verdict
+            row[f"{preset}, sources"] = drift.OLDER if published.older or (strong and strong.older) else ""
         rows.append(row)
     return pd.DataFrame(rows, index=[claim.id for claim in claims()])
 
@@ -82,17 +100,23 @@ def html(by_preset: Records, presets: list[str]) -> str:
     Args:
         by_preset: Records by preset and page.
         presets: Which of them have a column, if anything was measured at them, from left to right.
+
+    Returns:
+        A table with a body for each page; each cell names its column, for where the table is too wide to be one.
     """
     found = judged(by_preset)
     presets = [preset for preset in presets if _is_measured(found, preset)]
-    head = "".join(
-        f"<th>{escape(name)}</th>" for name in ("claim", "printed", *(f"ours, {ABOUT[name]}" for name in presets))
-    )
-    body = "\n".join(_row(claim, found[claim.id], presets) for claim in claims())
-    counted = [_summary(found, preset) for preset in presets if preset != WITHOUT_VERDICT]
-    above = "".join(f"<p>{escape(one)}</p>\n" for one in counted)
-    table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
-    return f"{above}<table class='table scoreboard'>\n{table}\n</table>\n"
+    heads = ["claim", "printed", *(f"ours, {ABOUT[name]}" for name in presets)]
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
+    bodies = []
+    for page in dict.fromkeys(claim.page for claim in claims()):
+        own = [claim for claim in claims() if claim.page == page]
+        rows = "\n".join(_row(claim, found[claim.id], presets, heads) for claim in own)
+        title = f"<a href='{page}.html'>{escape(TITLES[page])}</a>"
+        group = f"<tr class='group'><th scope='rowgroup' colspan='{len(heads)}'>{title}</th></tr>"
+        bodies.append(f"<tbody>\n{group}\n{rows}\n</tbody>")
+    table = f"<thead><tr>{head}</tr></thead>\n" + "\n".join(bodies)
+    return f"<div class='scoreboard-frame'>\n<table class='scoreboard'>\n{table}\n</table>\n</div>\n"
 
 
 def _is_measured(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str) -> bool:
@@ -132,25 +156,33 @@ def anchor(heading: str) -> str:
     return "-".join(re.findall("[a-z0-9]+", heading.lower()))
 
 
-def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], presets: list[str]) -> str:
+def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], presets: list[str], heads: list[str]) -> str:
     link = f"<a href='{address(claim)}'>{escape(claim.where)}</a>"
     need = f"<br><small>decided by: {needed(claim.published)}</small>"
     cells = [f"{escape(claim.sentence)} {link}{need}", escape(claim.printed)]
     cells += [_cell(claim, *found[preset]) for preset in presets]
-    return f"<tr id='{claim.id}'>" + "".join(f"<td>{one}</td>" for one in cells) + "</tr>"
+    tagged = "".join(
+        f"<td data-label='{escape(head, quote=True)}'>{one}</td>" for head, one in zip(heads, cells, strict=True)
+    )
+    deciding = next((one for one in presets if one != WITHOUT_VERDICT), "")
+    verdict = found[deciding][0].verdict if deciding else WITHOUT_VERDICT
+    return f"<tr id='{claim.id}' data-verdict='{verdict}'>{tagged}</tr>"
 
 
 def _cell(claim: Claim, published: Judged, strong: Judged | None) -> str:
     if published.verdict == UNMEASURED:
-        return UNMEASURED
+        return _verdict(published)
     about = [number(claim.published, published), f"{published.seeds} seed{'s' if published.seeds > 1 else ''}"]
     about += ["another network stands in"] * published.stand_in + [escape(claim.instead)] * bool(claim.instead)
+    about += [drift.OLDER] * published.older
     text = f"{_verdict(published)}<br><small>{', '.join(about)}</small>"
     if claim.strong is None or strong is None or strong.verdict in (UNMEASURED, MACHINERY):
         return text
-    return f"{text}<br>strong attacks: {_verdict(strong)}<br><small>{number(claim.strong, strong)}</small>"
+    under = ", ".join([number(claim.strong, strong)] + [drift.OLDER] * strong.older)
+    return f"{text}<br>strong attacks: {_verdict(strong)}<br><small>{under}</small>"
 
 
 def _verdict(found: Judged) -> str:
-    mark = MARKS.get(found.verdict, "")
-    return f"<b>{mark} {found.verdict}</b>" if mark else found.verdict
+    """A verdict with its mark, for colour alone tells some readers nothing."""
+    kind = found.verdict.replace(" ", "-")
+    return f"<span class='verdict {kind}'>{MARKS.get(found.verdict, '·')} {found.verdict}</span>"

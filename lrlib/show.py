@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lrlib import claims as of_the_paper
-from lrlib import presets, scoreboard, sections
+from lrlib import drift, presets, scoreboard, sections
 from lrlib import results as records
 
 PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
@@ -21,7 +21,9 @@ def results(page: str | None, preset: str, csv: bool) -> None:
     if page is None:
         for name in (*sections.PAGES, *sections.STANDING):
             for found, record in records.committed(name).items():
-                click.echo(f"{name} at {found}: {len(record.rows)} rows, started {record.runs[0]['started']}")
+                older = drift.remark(record)
+                about = f"{len(record.rows)} rows, started {record.runs[0]['started']}"
+                click.echo(f"{name} at {found}: {about}{f', {older}' if older else ''}")
         return
     sections.get(page)
     record = records.load(records.path(page, preset))
@@ -41,6 +43,7 @@ def claims(preset: str, csv: bool) -> None:
         return
     for name, row in table.iterrows():
         verdict, strong = row[f"{preset}, as published"], row[f"{preset}, strong attacks"]
-        ours = f", ours {row[preset]}" if row[preset] else ""
+        about = ", ".join(part for part in (row[preset], row[f"{preset}, sources"]) if part)
+        ours = f", ours {about}" if about else ""
         click.echo(f"{name}: {row['claim']} ({row['where']}; printed: {row['printed']}{ours}; needed {row['needed']})")
         click.echo(f"  {verdict}{f'; under strong attacks {strong}' if strong else ''}")

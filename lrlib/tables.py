@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrlib import models, paper, presets, results
+from lrlib import drift, models, paper, presets, results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
@@ -15,13 +15,33 @@ PAPER = "paper"
 THIS_RUN = "this run"
 
 
-def beside_this_run(record: Record) -> dict[str, Record]:
-    """The page's committed records at the other presets and this run, by the heading they get in a table."""
-    committed = results.committed(record.page)
-    others = {f"{preset} record{_shortened(one.main())}": one.main() for preset, one in committed.items()}
+def beside_this_run(record: Record, **network: str) -> dict[str, Record]:
+    """The page's committed records at the other presets and this run, by the heading they get in a table.
+
+    Args:
+        record: This run.
+        **network: Keys of the rows that are meant, such as ``arch="resnet50"``; the preset's own network stands in
+            for them in records that have none.
+    """
+    committed = {preset: _about(one, network) for preset, one in results.committed(record.page).items()}
+    others = {f"{preset} record{_remarks(one)}": one for preset, one in committed.items()}
     return {name: one for name, one in others.items() if one.preset != record.preset} | {
-        f"{THIS_RUN} ({record.preset}{_shortened(record)})": record
+        f"{THIS_RUN} ({record.preset}{_remarks(record)})": record
     }
+
+
+def _about(record: Record, network: Mapping[str, str]) -> Record:
+    rows = [row for row in record.rows if network and network.items() <= row.items()]
+    if not rows:
+        return record.main()
+    serving = {row["run"] for row in rows}
+    return Record(record.page, record.preset, [run for run in record.runs if run["id"] in serving], rows)
+
+
+def _remarks(record: Record) -> str:
+    """What a heading says of a record that is shortened, or older than today's sources."""
+    older = drift.remark(record)
+    return _shortened(record) + (f", {older}" if older else "")
 
 
 def _shortened(record: Record) -> str:
@@ -129,11 +149,11 @@ def origin(record: Record) -> str:
     """Where this run's numbers come from, in a sentence or two of Markdown."""
     run = record.runs[0]
     seeds = ", ".join(map(str, run["parameters"]["seeds"]))
-    rows = record.rows[0]
+    datasets = ", ".join(dict.fromkeys(row["dataset"] for row in record.rows))
     return (
-        f"Preset `{record.preset}`{_shortened(record)}: {rows['dataset']}, seeds {seeds}, "
+        f"Preset `{record.preset}`{_remarks(record)}: {datasets}, seeds {seeds}, "
         f"{run['parameters']['examples']} test images; "
-        f"{len(run['models'])} models; measured in {run['seconds']:.0f} s on {run['device']} at "
+        f"{_models(run)}measured in {run['seconds']:.0f} s on {run['device']} at "
         f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
         "Intervals are Student's, 95 %, over seeds."
     )
@@ -143,11 +163,13 @@ def origins(records: Mapping[str, Record]) -> str:
     """Where the numbers of several records come from, as a Markdown list with an entry for each run."""
     lines = []
     for preset, record in records.items():
+        older = drift.older_runs(record)
         for run in record.runs:
             artefacts = dict.fromkeys(row["artefact"] for row in record.rows if row["run"] == run["id"])
             lines.append(
                 f"- Preset `{preset}`, {', '.join(artefacts)}: {_duration(run)} on {run['device']} at "
-                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}."
+                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}"
+                f"{f', {drift.OLDER}' if run['id'] in older else ''}."
             )
     return "\n".join(lines) or "There is no record yet: run this page with `measure` true."
 
@@ -155,6 +177,11 @@ def origins(records: Mapping[str, Record]) -> str:
 def _duration(run: Mapping[str, Any]) -> str:
     trained = sum(model["seconds"] for model in run["models"].values())
     return f"{run['seconds']:.0f} s" + (f", after {trained / 60:.0f} minutes of training" if trained else "")
+
+
+def _models(run: Mapping[str, Any]) -> str:
+    """How many trained networks were measured, if any."""
+    return f"{len(run['models'])} models; " if run["models"] else ""
 
 
 def _when(run: Mapping[str, Any]) -> str:
@@ -182,7 +209,7 @@ def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[
             found = findings(one)
         except results.RecordError:
             found = ["This record was measured before the page had all that is said here."]
-        parts.append(f"At the preset `{one.preset}`{this}:\n\n{sentences(found)}")
+        parts.append(f"At the preset `{one.preset}`{_remarks(one)}{this}:\n\n{sentences(found)}")
     return "\n\n".join(parts)
 
 
@@ -190,25 +217,13 @@ def accuracies(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
     """Clean test accuracies: the paper's ResNet-18 on CIFAR-10 (table 1) and ours, in percent, one row a variant.
 
     Args:
-        records: Our records by heading.
+        records: Our records by heading; those without the artefact are left out.
         artefact: The artefact whose rows have the metric ``accuracy``.
     """
     cells = paper.table("table1")
     own = (cells.metric == "accuracy") & (cells.dataset == "cifar10") & (cells.arch == "resnet18")
     columns = {PAPER: cells[own & (cells.setting == "white_box")].set_index("variant").printed}
     for heading, record in records.items():
-        columns[heading] = _cells(record, artefact, "accuracy", ["variant"])
+        if any(row["artefact"] == artefact for row in record.rows):
+            columns[heading] = _cells(record, artefact, "accuracy", ["variant"])
     return pd.DataFrame(columns).fillna("")
-
-
-def truncations(record: Record, *, fractions: Sequence[float]) -> pd.DataFrame:
-    """The report's figure 7 in numbers: mean accuracies in percent at those of the fractions that were measured.
-
-    If none of them was, at all that were.
-    """
-    frame = record.frame("report_figure7")
-    chosen = frame.fraction.isin(fractions)
-    mean = results.over_seeds(frame[chosen] if chosen.any() else frame, ["arch", "scale", "fraction", "metric"])
-    mean["cell"] = [f"{100 * value:.1f}" for value in mean.value]
-    table = mean.pivot(index=["arch", "scale", "fraction"], columns="metric", values="cell")
-    return table[["train_accuracy", "test_accuracy", "adversarial_accuracy"]].rename_axis(columns=None)

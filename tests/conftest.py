@@ -5,13 +5,13 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pytest
 
-from lrlib import presets, sections
+from lrlib import presets, provenance, sections
 from lrlib.results import Record
 from lrlib.sections import perturbations
 from lrlib.specs import Regularizer
 
 TINY = {
-    "effective_rank": {"seeds": [0, 1], "examples": 40, "directions": 10},
+    "effective_rank": {"seeds": [0, 1], "examples": 40, "directions": 10, "rank": 4},
     "adversarial": {
         "seeds": [0, 1],
         "examples": 40,
@@ -29,15 +29,54 @@ TINY = {
         "probability": [0.4, 1.0],
         "eps": ["8/255"],
         "steps": 2,
+        "attacked": 20,
         "cushion_examples": 30,
     },
-    "compression": {"seeds": [0, 1], "examples": 40, "dim": [20, 5], "train_examples": 200},
+    "compression": {
+        "seeds": [0, 1],
+        "examples": 40,
+        "dim": [20, 5],
+        "train_examples": 200,
+        "attacked": 40,
+        "reach": "64/255",
+        "step_size": "32/255",
+        "eps": ["16/255"],
+        "steps": 2,
+    },
     "svd_truncation": {
         "seeds": [0, 1],
         "examples": 60,
         "fraction": [0.0, 0.5, 1.0],
+        "datasets": ["digits"],
         "scale": [0.1, 0.0],
         "adversaries": 10,
+        "compared": True,
+        "network_fraction": [0.0, 0.5],
+        "network_examples": 40,
+        "attacked": 8,
+        "eps": "16/255",
+        "steps": 2,
+    },
+    "latent_space": {
+        "seeds": [0, 1],
+        "examples": 60,
+        "datasets": ["digits"],
+        "latent": 6,
+        "autoencoder_epochs": 40,
+        "code_epochs": 40,
+        "iterations": 20,
+        "adversaries": 10,
+    },
+    "lr_layer": {
+        "seeds": [0, 1],
+        "examples": 40,
+        "features": 16,
+        "rank": 2,
+        "before": 5,
+        "steps": 20,
+        "shown": [0, 20],
+        "directions": 6,
+        "size": 32,
     },
     "controls": {
         "seeds": [0],
@@ -110,7 +149,7 @@ def record_of():
             "parameters": {"preset": preset, "seeds": sorted({row["seed"] for row in rows}), "examples": 100}
             | parameters,
             "shortened": None,
-            "sources": "0123456789ab",
+            "sources": provenance.sources(f"lrlib.sections.{page}"),
             "commit": "0123456789abcdef",
             "device": "a processor, 2 threads",
             "packages": {"torch": "2.11.0"},

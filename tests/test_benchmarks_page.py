@@ -11,10 +11,10 @@ from lrlib import engine, factors, models, own_tables
 from lrlib.prose import benchmarks as prose
 from lrlib.results import Record
 from lrlib.runs import Run
-from lrlib.sections import attack_costs, benchmarks, timing
+from lrlib.sections import attack_costs, benchmarks, spectrum_costs, timing
 
 CPU = torch.device("cpu")
-ARTEFACTS = ("layer", "step", "projection", "precision", "pgd", "deepfool")
+ARTEFACTS = ("layer", "step", "projection", "precision", "spectrum", "pgd", "deepfool")
 ATTACKED = ("seconds", "success_rate", "rho")
 PROJECTIONS = ("exact", "randomized", "nystrom", "ensemble")
 BOTH = ("seconds", "error")
@@ -43,6 +43,7 @@ def record():
     """What the page measures at toy sizes."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(benchmarks, "ProcessPoolExecutor", InThisProcess)
+        patched.setattr(spectrum_costs, "ProcessPoolExecutor", InThisProcess)
         peaks = itertools.accumulate(itertools.count(1))  # this process's own may not rise any more
         patched.setattr(benchmarks.provenance, "peak_memory", lambda: next(peaks))
         parameters = benchmarks.Parameters.of(
@@ -66,7 +67,9 @@ def test_every_alternative_has_its_rows_at_every_size(record):
     precision = [("precision", None, width, name, "seconds") for width in (1, 2) for name in (fast, "plain fp32")]
     ways = {"pgd": dict.fromkeys(("fp32", fast, "foolbox")), "deepfool": ("ours", "foolbox")}
     attacks = [(name, None, 2, way, metric) for name, own in ways.items() for way in own for metric in ATTACKED]
-    expected = [*layer, *step, *cuts, *precision, *attacks]
+    spectra = [("spectrum", 96, None, way, metric) for way in ("gram", "sketch") for metric in ("bytes", *BOTH)]
+    spectra += [("spectrum", 96, None, "svdvals", metric) for metric in ("bytes", "seconds")]
+    expected = [*layer, *step, *cuts, *precision, *spectra, *attacks]
     assert sorted(map(str, found)) == sorted(map(str, expected))
 
 
@@ -74,9 +77,9 @@ def test_every_row_says_where_and_at_which_size_it_was_measured(record):
     for row in record.rows:
         assert row["device"] == "cpu" and row["run"] == record.runs[0]["id"]
         assert row["value"] > 0 or row["metric"] == "success_rate"
-        if "m" in row:
+        if "rank" in row:
             assert row["rank"] == models.target_rank("resnet18", "layer3", row["m"])
-        if row["artefact"] != "projection":
+        if row["artefact"] not in ("projection", "spectrum"):
             assert row["batch"] == (6 if row["artefact"] in ("pgd", "deepfool") else 4)
     (run,) = record.runs
     assert run["models"] == {} and run["datasets"] == {} and run["parameters"]["sizes"] == [64, 96]
@@ -138,6 +141,35 @@ def test_attacks_do_what_foolboxs_do(record):
         table = record.frame(artefact).pivot(index="alternative", columns="metric", values="value")
         assert table.success_rate[own] == table.success_rate["foolbox"]
         assert table.rho[own] == pytest.approx(table.rho["foolbox"], rel=0.02)
+
+
+def test_streamed_values_are_those_of_the_dense_decomposition(record):
+    """To 1e-4 down to a thousandth of the largest; of the sketch the leading ones, to the error that it states."""
+    frame = record.frame("spectrum")
+    error = frame[frame.metric == "error"].set_index("alternative").value
+    assert error["gram"] <= 1e-4 and error["sketch"] <= 1e-4
+    assert set(frame.batch) == {20_000 * 96 // 4096}
+
+
+def test_made_up_activations_of_a_spectrum_are_positive_and_fall():
+    A = spectrum_costs.activations(300, 64, CPU)
+    assert A.min() == 0 and torch.equal(A, spectrum_costs.activations(300, 64, CPU))
+    s = torch.linalg.svdvals(A)
+    assert s[0] > 3 * s[5] > 0
+
+
+def test_what_spectra_cost_is_told_as_ratios_of_the_rows():
+    values = {
+        "seconds": {"gram": 0.2, "sketch": 0.05, "svdvals": 1.0},
+        "bytes": {"gram": 2**20, "sketch": 2**18, "svdvals": 2**22},
+        "error": {"gram": 1e-5, "sketch": 2e-3},
+    }
+    rows = rows_of("spectrum", values, m=64, batch=300)
+    assert prose._spectra(made_up(rows)) == [
+        "cpu: of 300 x 64 activations by way of the Gram matrix all singular values are 5.0 times as fast as "
+        "torch.linalg.svdvals with 0.25 times its memory, at most 1e-05 off; the leading ones of a sketch are 20.0 "
+        "times as fast as torch.linalg.svdvals with 0.06 times its memory, at most 0.002 off."
+    ]
 
 
 def test_a_part_is_measured_alone():
@@ -319,4 +351,4 @@ def test_what_was_measured_makes_tables_and_sentences_without_a_gap(record):
         table = own_tables.costs({"quick": record}, artefact)
         assert len(table) and not table.isna().any(axis=None) and not table.isin(["nan"]).any(axis=None)
     lines = prose.findings({"quick": record})
-    assert len(lines) == 1 + 1 + 2 + 2 + 2 and not any("nan" in line or "inf" in line for line in lines)
+    assert len(lines) == 1 + 1 + 2 + 2 + 2 + 1 and not any("nan" in line or "inf" in line for line in lines)

@@ -38,7 +38,7 @@ def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small"):
         add(predicate.left, predicate.factor * right + difference + off, seed)
         if predicate.right is not None:
             add(predicate.right, right, seed)
-    run = {"id": "r", "parameters": {"arch": network.arch, "dataset": network.dataset}}
+    run = {"id": "r", "parameters": {"arch": network.arch, "dataset": network.dataset}, "sources": ""}
     return {page: Record(page, preset, [run], found) for page, found in rows.items()}
 
 
@@ -93,7 +93,7 @@ def test_seeds_that_only_one_side_has_do_not_count():
 def test_rows_of_another_network_do_not_count():
     records = made_up(HALF_A_POINT, 0.1)
     record = records["p"]
-    other = {"id": "other", "parameters": {"arch": "resnet50", "dataset": "cifar10"}}
+    other = {"id": "other", "parameters": {"arch": "resnet50", "dataset": "cifar10"}, "sources": ""}
     more = [row | {"arch": "resnet50", "value": 0.9, "run": "other"} for row in record.rows]
     whole = {"p": Record("p", "small", [*record.runs, other], [*record.rows, *more])}
     assert judge(HALF_A_POINT, whole, "small") == judge(HALF_A_POINT, records, "small")
@@ -161,7 +161,7 @@ def test_rows_of_the_claims_own_network_go_before_those_that_stand_in():
     records = made_up(foreign, 0.1)
     assert judge(foreign, records, "small").stand_in
     record = records["p"]
-    other = {"id": "other", "parameters": network}
+    other = {"id": "other", "parameters": network, "sources": ""}
     more = [row | network | {"value": 0.9 if row["artefact"] == "a" else 0.2, "run": "other"} for row in record.rows]
     both = {"p": Record("p", "small", [*record.runs, other], [*record.rows, *more])}
     found = judge(foreign, both, "small")

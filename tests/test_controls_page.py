@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from lrlib import data, metrics, models, own_tables, presets, results, train, zoo
+from lrlib import data, metrics, models, presets, results, train, zoo
 from lrlib.prose import controls as prose
 from lrlib.sections import controls
 from lrlib.sections.controls import PCA_CONTROL
@@ -204,31 +204,3 @@ def test_sentences_are_about_the_mean_over_seeds(made_up):
     for one in record.rows:
         one["value"] += 0.01 * (1 if one["seed"] else -1)
     assert prose.findings(record) == prose.findings(made_up())
-
-
-def test_the_records_of_other_presets_are_told_under_their_names(made_up, tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
-    record = made_up()
-    assert prose.elsewhere(record) == ["There is none yet."]
-    for preset in ("quick", "small"):
-        made_up(preset=preset).save(results.path("controls", preset))
-    assert prose.elsewhere(record) == [f"`small`: {line}" for line in prose.findings(record)]
-
-
-def test_the_table_has_a_line_for_each_control_in_the_order_measured(made_up):
-    table = own_tables.controls(made_up())
-    assert list(table.index) == list(VALUES)
-    assert list(table.columns) == [
-        *("rank", "accuracy", "variance ratio at 10", "PGD 8/255", "PGD 16/255", "DeepFool ρ", "noise p = 0.4")
-    ]
-    for control, (accuracy, ratio, weak, strong, rho, noise) in VALUES.items():
-        shares = [f"{100 * value:.1f}" for value in (accuracy, weak, strong, noise)]
-        expected = [shares[0], f"{ratio:.3f}", *shares[1:3], f"{rho:.3f}", shares[3]]
-        assert table.loc[control].tolist() == [str(RANKS.get(control, 25) or ""), *expected]
-
-
-def test_a_measured_record_makes_a_table_and_sentences_without_a_gap(measured):
-    table = own_tables.controls(measured["controls"])
-    assert table.shape == (8, 6) and not table.isna().any(axis=None)
-    assert (table.drop(columns="rank") != "").all(axis=None) and table["rank"].eq("").sum() == 1
-    assert not any("nan" in line for line in prose.findings(measured["controls"]))

@@ -21,7 +21,9 @@ from lrlib.metrics import (
     features,
     fit_max_margin,
     layer_cushion,
+    layer_cushions,
     layer_inputs,
+    layer_passes,
     max_margin_accuracy,
     max_margin_predictions,
     predictions,
@@ -326,6 +328,23 @@ def test_layer_inputs_are_what_enters_the_layer():
     torch.testing.assert_close(torch.cat(list(layer_inputs(model, "0", x, batch_size=4))), x)
 
 
+@pytest.mark.parametrize(
+    ("tap", "message"), [("twice", "it ran 2 times"), ("never", "it ran 0 times"), ("pair", "tuple")]
+)
+def test_a_pass_through_a_tap_without_one_row_per_example_is_refused(tap, message):
+    with pytest.raises(ValueError, match=message):
+        list(layer_passes(Odd(), [tap], torch.ones(2, 3)))
+
+
+def test_passes_are_what_enters_and_what_leaves_even_where_a_layer_works_in_place():
+    model, x = nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True)), gaussian(5, 3, dtype=torch.float32)
+    first, second = layer_passes(model, ["0", "1"], x, batch_size=3)
+    before = torch.cat([first["1"][0], second["1"][0]])
+    torch.testing.assert_close(before, model[0](x).detach())
+    torch.testing.assert_close(torch.cat([first["1"][1], second["1"][1]]), before.relu())
+    assert (before < 0).any() and torch.equal(first["0"][0], x[:3])
+
+
 # layer cushion
 
 CONVOLUTIONS = [
@@ -366,6 +385,46 @@ def test_the_two_norms_differ_by_the_ratio_of_matrix_and_kernel(layer):
     torch.testing.assert_close(layer_cushion(layer, inputs, norm="kernel"), layer_cushion(layer, inputs) * ratio)
 
 
+@pytest.mark.parametrize("layer", CONVOLUTIONS, ids=str)
+def test_by_positions_the_norm_of_the_matrix_is_shared_by_the_inputs_positions(layer):
+    layer = layer.double()
+    shape, positions = ((7,), 1) if isinstance(layer, nn.Linear) else ((layer.in_channels, 5, 6), 30)
+    inputs = gaussian(3, *shape)
+    W, phi = operator(layer, shape), inputs.flatten(1)
+    expected = (phi @ W.T).norm(dim=1) / (W.norm() / math.sqrt(positions) * phi.norm(dim=1))
+    torch.testing.assert_close(layer_cushion(layer, inputs, norm="positions"), expected)
+
+
+@pytest.mark.parametrize("norm", ["operator", "positions", "kernel"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_cushions_of_all_layers_of_a_network_come_from_one_pass(norm, device):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(3, 2, 3, stride=2, bias=False),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    ).to(device)
+    x, passes = gaussian(9, 1, 6, 6, dtype=torch.float32).to(device), []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    found = layer_cushions(model, ["5", "0", "3"], x, norm=norm, batch_size=4)
+    assert list(found) == ["5", "0", "3"] and len(passes) == 3 and model.training
+    for tap, cushions in found.items():
+        inputs = torch.cat(list(layer_inputs(model, tap, x)))
+        torch.testing.assert_close(cushions, layer_cushion(model[int(tap)], inputs, norm=norm), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("taps", "message"),
+    [(["nowhere"], "expected a tap of this model"), (["1"], "expected nn.Linear, or nn.Conv2d with zero padding")],
+)
+def test_cushions_of_what_has_none_are_refused(taps, message):
+    with pytest.raises(ValueError, match=message):
+        layer_cushions(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), taps, torch.ones(2, 3))
+
+
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
 def test_the_cushion_ignores_the_scale_of_weight_bias_and_inputs(seed, weight_scale, input_scale):
@@ -403,7 +462,7 @@ def test_the_cushion_of_a_layer_inside_a_network_can_be_streamed(device):
         (nn.Conv2d(2, 1, 3), torch.ones(2, 4, 4), "operator", r"expected inputs \(n, 2, height, width\)"),
         (nn.Linear(3, 2), torch.ones(0, 3), "operator", "n >= 1"),
         (nn.Linear(3, 2), torch.zeros(1, 3), "operator", "not all zero"),
-        (nn.Linear(3, 2), torch.ones(1, 3), "spectral", "'operator' or 'kernel', got 'spectral'"),
+        (nn.Linear(3, 2), torch.ones(1, 3), "spectral", "one of operator, positions, kernel, got 'spectral'"),
     ],
 )
 def test_a_layer_without_a_cushion_is_refused(layer, inputs, norm, message):

@@ -16,7 +16,7 @@ from lrlib import pages, plots, provenance, results, sections
 
 BIN = Path(sys.executable).parent
 BOOK = (*sections.PAGES, *sections.STANDING)
-TINY = {"seeds": [0], "examples": 100, "fraction": [0.0, 1.0], "adversaries": 5}
+TINY = {"seeds": [0], "examples": 100, "fraction": [0.0, 1.0], "adversaries": 5, "networks": False}
 SVD = sections.get("svd_truncation").Parameters
 
 # A page that takes a moment: the header and the parameters of svd_truncation, and a cell or two.
@@ -169,11 +169,14 @@ def test_a_page_is_executed_with_other_parameters_and_writes_notebook_and_record
     assert results.path("svd_truncation", "quick").read_bytes() == committed
     written = results.load(record)
     assert written.runs[0]["parameters"] == parameters.content()
-    assert len(written.rows) == 3 * 2 * 2 * 3  # classifiers, scales, fractions, metrics
+    accuracies = [row for row in written.rows if "accuracy" in row["metric"]]
+    assert len(accuracies) == 3 * 2 * 2 * (2 + 4)  # classifiers, scales, fractions; two attacks, made once and again
 
     notebook = nbformat.read(output, as_version=4)
     nbformat.validate(notebook)
     assert "jupytext" not in notebook.metadata
+    assert notebook.metadata.lrlib.preset == "quick"
+    assert notebook.metadata.lrlib.machine == provenance.machine("cpu")
     tagged = [cell for cell in notebook.cells if {"parameters", "injected-parameters"} & set(cell.metadata.tags)]
     assert len(tagged) == 2 and all("remove-cell" in cell.metadata.tags for cell in tagged)
     kinds = {kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {})}
@@ -241,7 +244,8 @@ def test_a_page_is_current_until_something_it_rests_on_changes(stub, tmp_path, m
     assert pages.is_current("svd_truncation", parameters, output)
 
     known = provenance.sources
-    shown = ("lrlib.prose.svd_truncation", "lrlib.plots", "lrlib.tables", "lrlib.own_tables")
+    tabled = ("lrlib.tables", "lrlib.own_tables", "lrlib.report_tables", "lrlib.latent_tables")
+    shown = ("lrlib.prose.svd_truncation", "lrlib.plots", *tabled)
     for module in (*shown, "lrlib.sections.svd_truncation"):
         monkeypatch.setattr(provenance, "sources", lambda name, m=module: "new" if name == m else known(name))
         assert not pages.is_current("svd_truncation", parameters, output), module
@@ -274,7 +278,7 @@ def plainly(folder, *arguments):
 
 
 def test_papermill_alone_executes_a_page(tmp_path):
-    yaml_parameters = "{seeds: [0], examples: 100, fraction: [0.0, 1.0]}"
+    yaml_parameters = "{seeds: [0], examples: 100, fraction: [0.0, 1.0], networks: false}"
     done = plainly(tmp_path, "-y", yaml_parameters, "-p", "adversaries", "5", "-p", "record", str(tmp_path / "r.json"))
     assert done.returncode == 0, done.stderr.decode()
     assert results.load(tmp_path / "r.json").runs[0]["parameters"] == SVD.of("quick", **TINY).content()

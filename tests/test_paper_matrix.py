@@ -71,6 +71,7 @@ def test_the_shares_of_figure_7_are_fractions_and_iterations_are_counts():
     found = paper.findings().set_index("id")
     shares = found[found["unit"] == "fraction"][["low", "high"]]
     assert shares.to_dict("index") == {
+        "report-confidence": {"low": 0.95, "high": 0.95},
         "report-forty-percent-boost": {"low": 0.4, "high": 0.4},
         "report-forty-percent-cost": {"low": 0.4, "high": 0.4},
         "report-few-percent-gain": {"low": 0.05, "high": 0.15},

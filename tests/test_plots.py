@@ -74,11 +74,11 @@ def test_bands_are_the_interval_over_seeds(row, record_of):
 
 def test_variance_ratios_are_drawn_artefact_by_artefact(row, record_of):
     rows = [
-        row(artefact, "variance_ratio", 0.1 * k * (1 if artefact == "figure2a" else 0.5), variant=variant, k=k)
+        row(artefact, "variance_ratio", 0.1 * k * (1 if artefact == "figure2a" else 0.5), variant=variant, k=k, tap="t")
         for artefact in ("figure2a", "figure2b")
         for variant in VARIANTS
         for k in (1, 2, 3)
-    ] + [row("figure2a", "accuracy", 0.9, variant=variant, k=0) for variant in VARIANTS]
+    ] + [row("figure2a", "accuracy", 0.9, variant=variant, k=0, tap="") for variant in VARIANTS]
     figure = plots.variance_ratio(record_of(rows), [("figure2a", "left"), ("figure2b", "right")])
     left, right = figure.axes
     assert (left.get_title(), right.get_title()) == ("left", "right")
@@ -100,6 +100,45 @@ def test_propagation_is_drawn_against_the_change_of_the_input(row, record_of):
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
+def test_what_is_shown_to_another_network_has_a_panel_of_its_own(row, record_of):
+    rows = [
+        row("figure4b", metric, value, variant=variant, eps=eps, setting=setting)
+        for setting, variant in (("white_box", "N-LR"), ("black_box", "1-LR"))
+        for eps, size in (("2/255", 0.1), ("8/255", 0.2))
+        for metric, value in (("input_ratio", size), ("representation_ratio", 3 * size))
+    ]
+    white, black = plots.propagation(record_of(rows)).axes
+    assert (white.get_title(), black.get_title()) == ("white box", "black box: made on N-LR")
+    assert set(lines(white)) == {"N-LR"} and points(lines(black)["1-LR"]) == [(0.1, 0.3), (0.2, 0.6)]
+
+
+def test_noise_has_a_panel_for_each_reading(row, record_of):
+    rows = [
+        row(artefact, "noise_accuracy", value, probability=p)
+        for artefact, value in (("table4", 0.5), ("table4_other_reading", 0.3))
+        for p in (0.4, 1.0)
+    ]
+    left, right = plots.noise(record_of(rows, moment="variance")).axes
+    assert (left.get_title(), right.get_title()) == ("level as variance", "level as standard deviation")
+    assert points(lines(left)["N-LR"]) == [(0.4, 0.5), (1.0, 0.5)]
+    assert points(lines(right)["N-LR"]) == [(0.4, 0.3), (1.0, 0.3)]
+
+
+def test_the_cushions_of_all_blocks_are_drawn_layer_by_layer(row, record_of):
+    taps = [f"layer{b}.{i}.conv{j}" for b in (1, 2, 3, 4) for i in (0, 1) for j in (1, 2)]
+    rows = [
+        row(f"figure{11 + int(tap[5])}", "layer_cushion", place + q, variant="random", tap=tap, quantile=q)
+        for place, tap in enumerate(taps)
+        for q in (0.0, 0.5, 1.0)
+    ]
+    rows += [row("figure12", "block_cushion", 9.0, variant="random", tap="layer1", quantile=0.5)]
+    axes = plots.block_cushions(record_of(rows)).axes
+    assert [ax.get_title() for ax in axes] == taps
+    assert points(lines(axes[5])["random"]) == [(5, 0.0), (5.5, 0.5), (6, 1.0)]
+    other = record_of([row("figure4c", "layer_cushion", 0.1, tap="fc", quantile=0.5) | {"arch": "vgg19"}])
+    assert plots.block_cushions(other) is None
+
+
 def test_the_cushion_is_drawn_as_a_distribution_with_the_random_network(row, record_of):
     rows = [
         row("figure4c", "layer_cushion", 0.2 * q + 0.1 * seed, variant=variant, seed=seed, tap=tap, quantile=q)
@@ -117,20 +156,6 @@ def test_compression_is_drawn_against_the_dimensions(row, record_of):
     rows = [row("table5a", "max_margin_accuracy", d / 256, variant="1-LR", tap="avgpool", dim=d) for d in (128, 5)]
     (ax,) = plots.compression(record_of(rows), [("table5a", "(a)")]).axes
     assert points(lines(ax)["1-LR"]) == [(5, 5 / 256), (128, 0.5)]
-
-
-def test_truncation_draws_one_scale_with_a_panel_for_each_classifier(row, record_of):
-    rows = [
-        row("report_figure7", metric, scale / 10 + fraction / 2, scale=scale, fraction=fraction) | {"arch": arch}
-        for arch in ("1L", "LRL")
-        for scale in (0.1, 0.0)
-        for fraction in (0.0, 1.0)
-        for metric in ("train_accuracy", "test_accuracy", "adversarial_accuracy")
-    ]
-    axes = plots.truncation(record_of(rows), scale=0.1).axes
-    assert [ax.get_title() for ax in axes] == ["1L", "LRL"]
-    assert set(lines(axes[0])) == {"train", "test", "adversarial"}
-    assert points(lines(axes[1])["adversarial"]) == [(0, 0.01), (1, 0.51)]
 
 
 def test_the_gallery_shows_original_and_changed_image_with_their_predictions(row, record_of):
@@ -198,6 +223,7 @@ def test_the_committed_records_are_drawn_without_a_warning():
         plots.noise(load["noise_stability"]),
         plots.propagation(load["noise_stability"]),
         plots.cushion(load["noise_stability"]),
+        plots.block_cushions(load["noise_stability"]),
     ):
         figure.canvas.draw()
         plt.close(figure)

@@ -10,13 +10,18 @@ from lrlib.prose import (
     compression,
     controls,
     effective_rank,
+    latent_space,
+    lr_layer,
     noise_stability,
     svd_truncation,
     training,
 )
 from lrlib.prose.format import compare, percent, spread
 
-MODULES = (adversarial, compression, controls, effective_rank, noise_stability, svd_truncation, training)
+MODULES = (
+    *(adversarial, compression, controls, effective_rank, latent_space, lr_layer, noise_stability, svd_truncation),
+    training,
+)
 PROSE = {module.__name__.rpartition(".")[2]: module for module in MODULES}
 COMMITTED = [(page, preset) for page in sections.PAGES for preset in results.committed(page)]
 VARIANTS = ("N-LR", "1-LR", "2-LR")
@@ -113,14 +118,14 @@ def ranks(row, record_of):
     def make(one, none, accuracy):
         ratios = {"N-LR": none, "1-LR": one, "2-LR": [0.7, 0.7]}
         rows = [
-            row(artefact, "variance_ratio", value, variant=variant, seed=seed, k=k)
-            for artefact in ("figure2a", "figure2b")
+            row(artefact, "variance_ratio", value, variant=variant, seed=seed, k=k, tap=tap)
+            for artefact, tap in (("figure2a", "avgpool"), ("figure2b", "layer3"))
             for variant, own in ratios.items()
             for seed, value in enumerate(own)
             for k in (1, 10)
         ]
         rows += [
-            row("figure2a", "accuracy", value, variant=variant, seed=seed, k=0)
+            row("figure2a", "accuracy", value, variant=variant, seed=seed, k=0, tap="")
             for variant, own in {"N-LR": [0.9, 0.9], "1-LR": accuracy, "2-LR": [0.8, 0.8]}.items()
             for seed, value in enumerate(own)
         ]
@@ -242,10 +247,12 @@ def noisy(row, record_of):
             for p in (0.0, 1.0)
         ]
         rows += [
-            row("figure4b", metric, value, variant=variant, eps=eps)
+            row("figure4b", metric, value, variant=variant, setting=setting, eps=eps)
+            for setting, share in (("white_box", 1.0), ("black_box", 0.5))
             for variant, factor in reach.items()
+            if setting == "white_box" or variant != "N-LR"
             for eps, size in (("2/255", 0.01), ("8/255", 0.1))
-            for metric, value in (("input_ratio", size), ("representation_ratio", factor * size))
+            for metric, value in (("input_ratio", size), ("representation_ratio", share * factor * size))
         ]
         rows += [
             row("figure4c", "layer_cushion", 0.25 * q, variant=variant, tap="fc", quantile=q)
@@ -258,11 +265,15 @@ def noisy(row, record_of):
 
 
 def test_noise_is_told_with_the_rows_numbers(noisy):
-    noise, reach, cushion = noisy({"N-LR": 0.3, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 3.0, "1-LR": 2.0, "2-LR": 1.5})
+    noise, reach, shown, cushion = noisy(
+        {"N-LR": 0.3, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 3.0, "1-LR": 2.0, "2-LR": 1.5}
+    )
     assert "p = 1: 30.0 % (one seed) for N-LR, 40.0 % (one seed) for 1-LR, 50.0 % (one seed) for 2-LR" in noise
     assert noise.endswith("above that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR.")
-    assert "at 8/255" in reach and "3.00 times that of the input in N-LR, 2.00 times" in reach
+    assert "white box" in reach and "at 8/255" in reach
+    assert "3.00 times that of the input in N-LR, 2.00 times" in reach
     assert reach.endswith("The factor is below that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR.")
+    assert "black box (made on N-LR)" in shown and "in N-LR, 1.00 times that of the input in 1-LR, 0.75 times" in shown
     assert "fc: N-LR 0.125, 1-LR 0.125, 2-LR 0.125, random 0.125" in cushion
     assert cushion.endswith(
         "At fc the median is above that of N-LR in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR."
@@ -270,9 +281,41 @@ def test_noise_is_told_with_the_rows_numbers(noisy):
 
 
 def test_noise_is_told_the_other_way_round_when_the_rows_are(noisy):
-    noise, reach, _ = noisy({"N-LR": 0.5, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 1.0, "1-LR": 2.0, "2-LR": 1.5})
+    noise, reach, *_ = noisy({"N-LR": 0.5, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 1.0, "1-LR": 2.0, "2-LR": 1.5})
     assert noise.endswith("in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
     assert reach.endswith("in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
+
+
+def test_the_level_of_noise_is_compared_with_its_probability(row, record_of):
+    accuracy = {"table4": {0.4: 0.9, 1.0: 0.5}, "table4_other_reading": {0.4: 0.8, 1.0: 0.3}}
+    rows = [
+        row(artefact, "noise_accuracy", value + 0.02 * seed, variant=variant, seed=seed, probability=p)
+        for artefact, values in accuracy.items()
+        for variant in VARIANTS
+        for seed in (0, 1)
+        for p, value in values.items()
+    ]
+    rows += [
+        row("figure4b", metric, 0.1, variant=variant, setting="white_box", eps="8/255", seed=seed)
+        for variant in VARIANTS
+        for seed in (0, 1)
+        for metric in ("input_ratio", "representation_ratio")
+    ]
+    rows += [
+        row("figure4c", "layer_cushion", 0.1, variant=v, tap="fc", quantile=0.5, seed=s)
+        for v in VARIANTS
+        for s in (0, 1)
+    ]
+    rows += [
+        row("figure12", "block_cushion", 0.1 * place, variant=v, tap="layer1", quantile=0.5)
+        for place, v in enumerate(VARIANTS)
+    ]
+    found = noise_stability.findings(record_of(rows, page="noise_stability"))
+    assert "differs by 15.0 points on average over p" in found[1]
+    assert found[1].endswith("between the smallest and the largest p by 40.0 points.")
+    assert found[-1].endswith(
+        "In layer1 it is above that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR."
+    )
 
 
 # Compression
@@ -298,43 +341,3 @@ def test_compression_is_told_with_the_rows_numbers(compressed, ours, above):
         assert "all 128 dimensions give 90.0 % (one seed)" in sentence
         assert f"5 dimensions give {100 * ours:.1f} % (one seed) and 60.0 % (one seed)" in sentence
         assert sentence.endswith(f"is above that of N-LR in {above} of 1 seeds for {variant}.")
-
-
-# SVD truncation
-
-
-def test_truncation_is_told_at_the_best_fraction_of_the_first_scale(row, record_of):
-    curves = {
-        "test_accuracy": {0.0: 0.95, 0.5: 0.9, 1.0: 0.1},
-        "adversarial_accuracy": {0.0: 0.0, 0.5: 0.7, 1.0: 0.2},
-    }
-    rows = [
-        row("report_figure7", metric, value, scale=scale, fraction=fraction) | {"arch": "1L"}
-        for scale in (0.1, 0.0)
-        for metric, curve in curves.items()
-        for fraction, value in (curve if scale else dict.fromkeys(curve, 0.33)).items()
-    ]
-    (sentence,) = svd_truncation.findings(record_of(rows, page="svd_truncation"))
-    assert sentence == (
-        "**1L**, lowest singular values times 0.1: with 0 % of them scaled the accuracy on its own adversaries is "
-        "0.0 %; it is highest, 70.0 %, with 50 % scaled, where the test accuracy has gone from 95.0 % to 90.0 %."
-    )
-
-
-def test_the_reports_claims_about_2l_are_answered_at_the_fractions_they_name(row, record_of):
-    fractions = (0.0, 0.05, 0.1, 0.15, 0.4)
-    curves = {
-        "train_accuracy": dict(zip(fractions, (0.99, 0.99, 0.98, 0.97, 0.91), strict=True)),
-        "test_accuracy": dict(zip(fractions, (0.95, 0.96, 0.94, 0.93, 0.9), strict=True)),
-        "adversarial_accuracy": dict(zip(fractions, (0.0, 0.1, 0.2, 0.3, 0.25), strict=True)),
-    }
-    rows = [
-        row("report_figure7", metric, value, scale=0.1, fraction=fraction) | {"arch": "2L"}
-        for metric, curve in curves.items()
-        for fraction, value in curve.items()
-    ]
-    *_, answer = svd_truncation.findings(record_of(rows, page="svd_truncation"))
-    assert "adversarial accuracy goes from 0.0 % to 25.0 %, test accuracy from 95.0 % to 90.0 %" in answer
-    assert "train accuracy from 99.0 % to 91.0 %" in answer and answer.endswith(
-        "test accuracy is 96.0 %, 94.0 %, 93.0 %."
-    )

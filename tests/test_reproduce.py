@@ -99,7 +99,7 @@ def ranks(tiny, tmp_path, monkeypatch):
     network = replace(quick.network, epochs=2, batch_size=600)
     monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, network=network))
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
-    defaults = {"seeds": [0], "examples": 40, "directions": 10, "part": "test"}
+    defaults = {"seeds": [0], "examples": 40, "directions": 10, "part": "test", "rank": 4}
     section = sections.get("effective_rank")
     monkeypatch.setattr(section.Parameters, "defaults", classmethod(lambda cls, preset: dict(defaults)))
 

@@ -185,7 +185,7 @@ def test_training_depends_on_the_network_and_the_layer_and_not_on_what_is_drawn_
 
 def test_a_page_depends_on_the_metrics_that_it_uses_and_on_no_others():
     reached = Sources(provenance.ROOT).reached("lrlib.sections.effective_rank")
-    assert ("lrlib.metrics.taps", "feature_batches") in reached
+    assert ("lrlib.metrics.taps", "features_at") in reached
     assert not {module for module, _ in reached} & {"lrlib.metrics.cushion", "lrlib.metrics.noise"}
 
 

@@ -173,22 +173,6 @@ def test_a_record_without_the_artefact_is_named(table1):
         tables.beside_paper("table4", {"ours": table1(0.2, 0.4)}, metric="noise_accuracy", rows=["probability"])
 
 
-def test_truncations_are_percentages_at_those_fractions_that_were_measured(row, record_of):
-    names = ("train_accuracy", "test_accuracy", "adversarial_accuracy")
-    rows = [
-        row("report_figure7", metric, fraction + 0.01 * i, seed=seed, scale=0.1, fraction=fraction)
-        for i, metric in enumerate(names)
-        for fraction in (0.0, 0.25, 0.5)
-        for seed in (0, 1)
-    ]
-    table = tables.truncations(record_of(rows), fractions=[0.0, 0.5, 0.75])
-    whole = tables.truncations(record_of(rows), fractions=[0.123])
-    assert list(whole.index.get_level_values("fraction")) == sorted({one["fraction"] for one in rows})
-    assert list(table.columns) == list(names)
-    assert table.loc[("resnet18", 0.1, 0.5)].tolist() == ["50.0", "51.0", "52.0"]
-    assert table.index.get_level_values("fraction").tolist() == [0.0, 0.5]
-
-
 @pytest.mark.parametrize("page", sections.PAPER)
 def test_the_matrix_of_a_page_has_its_artefacts_with_their_notes(page):
     table, whole = tables.matrix(page), paper.artefacts().set_index("artefact")

@@ -12,6 +12,14 @@ def check_images(x: Tensor) -> None:
         raise ValueError(f"expected x in [0, 1], got values from {x.min().item():g} to {x.max().item():g}")
 
 
+def check_codes(z: Tensor) -> None:
+    """Raises a ``ValueError`` unless ``z`` is a floating-point batch of finite numbers."""
+    if not z.is_floating_point() or z.dim() == 0:
+        raise ValueError(f"expected a floating-point batch (n, ...), got {z.dtype} of shape {tuple(z.shape)}")
+    if not z.isfinite().all():
+        raise ValueError(f"expected finite numbers, got {int((~z.isfinite()).sum())} that are not")
+
+
 def check_labels(y: Tensor, x: Tensor) -> int:
     """Raises a ``ValueError`` unless ``y`` holds one label for each image; returns how many classes the labels need."""
     if y.shape != x.shape[:1] or y.dtype == torch.bool or y.is_floating_point() or y.is_complex():

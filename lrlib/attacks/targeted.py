@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lrlib.attacks._checks import check_count, check_gradient, check_images, check_labels, check_logits
+from lrlib.attacks._checks import check_codes, check_count, check_gradient, check_images, check_labels, check_logits
 from lrlib.attacks._guard import Model, undisturbed
 from lrlib.attacks.losses import cross_entropy_per_example
 
@@ -17,6 +17,7 @@ def targeted(
     confidence: float = 0.95,
     step_size: float = 0.1,
     steps: int = 1000,
+    clip: bool = True,
 ) -> Tensor:
     r"""Gradient descent on :math:`CE(y_{goal}, C(x)) + \lambda \|\bar x - x\|_2` with clamping to [0, 1].
 
@@ -32,10 +33,11 @@ def targeted(
         confidence: Probability of the target, in (0, 1), at which an image is left alone.
         step_size: Length of the step for a gradient of norm 1, in the units of ``x``, above 0.
         steps: Steps at most, at least 1.
+        clip: Keep every iterate in [0, 1]; without it ``x`` may be any finite numbers, such as codes of images.
 
     Returns:
-        Attacked images in [0, 1], of the shape and dtype of ``x``. Where the confidence was not reached this is the
-        last iterate, which :func:`reached` tells from the others.
+        Attacked images, with ``clip`` in [0, 1], of the shape and dtype of ``x``. Where the confidence was not reached
+        this is the last iterate, which :func:`reached` tells from the others.
 
     Raises:
         ValueError: If an argument, or what the model returns, doesn't fit the description above, or if the gradient has
@@ -47,7 +49,7 @@ def targeted(
         >>> reached(lambda z: 10 * z, x_adv, y_target, confidence=0.95)
         tensor([True])
     """
-    check_images(x)
+    check_images(x) if clip else check_codes(x)
     check_count("steps", steps, least=1)
     classes = check_labels(y_target, x)
     if not 0 <= weight < float("inf"):
@@ -69,7 +71,8 @@ def targeted(
             loss = cross_entropy_per_example(model(point), y_target[left]) + weight * distance
             (slope,) = torch.autograd.grad(loss.sum(), point)
             check_gradient(slope)
-            x_adv[left] = (point.detach() - step_size * slope).clamp(0, 1)
+            moved = point.detach() - step_size * slope
+            x_adv[left] = moved.clamp(0, 1) if clip else moved
     return x_adv
 
 

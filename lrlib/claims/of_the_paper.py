@@ -1,4 +1,4 @@
-"""The claims of the paper, in its order; those about attacks are in ``of_attacks``."""
+"""The claims of the paper, in its order; those about attacks and noise are in ``of_attacks`` and ``of_noise``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from lrlib.claims.claim import DRAWN, OURS, POINT, R18, Claim, in_the_paper, larger
 from lrlib.claims.of_attacks import of_attacks
+from lrlib.claims.of_noise import of_noise
+from lrlib.claims.of_representations import of_hybrids, of_ranks
 from lrlib.claims.predicates import LARGEST, SMALLEST, Cell, Predicate, cell
 from lrlib.sections.controls import PCA_CONTROL
-from lrlib.sections.noise_stability import RANDOM
 
 CONTROLS = ("controls", "What does what")
 RANKS = ("effective_rank", "Figure 2")
 COMPRESSED = ("compression", "Tables 5(a) and 5(b)")
 COARSE = {"arch": "resnet50", "dataset": "cifar100-coarse"}
-MEDIAN = 0.5
 NEGLIGIBLE = 0.01  # share of the variance outside ten directions
 
 
@@ -22,11 +22,12 @@ def of_the_paper() -> Iterator[Claim]:
     """All of them."""
     yield from _method()
     yield from _effective_rank()
+    yield from of_ranks()
     yield from _accuracy()
     yield from of_attacks()
-    yield from _noise()
-    yield from _cushion()
+    yield from of_noise()
     yield from _compression()
+    yield from of_hybrids()
 
 
 def _method() -> Iterator[Claim]:
@@ -120,63 +121,6 @@ def _accuracy() -> Iterator[Claim]:
         *RANKS,
         Predicate(ours("1-LR"), ours("N-LR")),
     )
-
-
-def _noise() -> Iterator[Claim]:
-    for variant in ("1-LR", "2-LR"):
-        for probability in (0.4, 0.6, 0.8, 1.0):
-            printed, published = larger(
-                "table4", "noise_stability", "noise_accuracy", variant, R18, probability=probability
-            )
-            yield Claim(
-                f"noise-{probability:g}-{variant.lower()}",
-                f"{variant} is more accurate than N-LR when each pixel is perturbed by Gaussian noise with probability "
-                f"{probability:g}.",
-                "section 3.2, table 4",
-                printed,
-                "noise_stability",
-                "Table 4: random pixel noise",
-                published,
-            )
-    for variant in ("1-LR", "2-LR"):
-        left, right = (
-            cell("noise_stability", "figure4b", "representation_ratio", variant=name, eps="8/255")
-            for name in ("N-LR", variant)
-        )
-        yield Claim(
-            f"attenuation-{variant.lower()}",
-            f"{variant} attenuates adversarial perturbations: its representation moves less than N-LR's (PGD at 8/255, "
-            "white box).",
-            "section 3.2, figure 4b",
-            DRAWN,
-            "noise_stability",
-            "Figure 4(b): propagation into the representation",
-            Predicate(left, right),
-        )
-
-
-def _cushion() -> Iterator[Claim]:
-    places = {"fc": "the last FC layer", "layer4.1.conv2": "the end of block 4", "layer3.1.conv2": "the end of block 3"}
-    orders = [
-        *(("1-LR", "N-LR", "fc"), ("2-LR", "N-LR", "fc"), ("N-LR", RANDOM, "fc")),
-        *(("1-LR", "N-LR", "layer4.1.conv2"), ("2-LR", "N-LR", "layer4.1.conv2")),
-        *(("2-LR", "N-LR", "layer3.1.conv2"), ("2-LR", "1-LR", "layer3.1.conv2")),
-    ]
-    for first, second, tap in orders:
-        left, right = (
-            cell("noise_stability", "figure4c", "layer_cushion", variant=name, tap=tap, quantile=MEDIAN)
-            for name in (first, second)
-        )
-        than = "a random network's" if second == RANDOM else f"{second}'s"
-        yield Claim(
-            f"cushion-{first.lower()}-{second.lower()}-{tap.split('.')[0]}",
-            f"The layer cushion of {first} at {places[tap]} is larger than {than} (median over training images).",
-            "section 3.2, figure 4c",
-            DRAWN,
-            "noise_stability",
-            "Figure 4(c): layer cushion",
-            Predicate(left, right),
-        )
 
 
 def _compression() -> Iterator[Claim]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lrlib import drift
 from lrlib.intervals import over_seeds
 from lrlib.results import Record
 
@@ -53,6 +54,12 @@ class Cell:
     def stands_in(self, records: Mapping[str, Record]) -> bool:
         """Whether the rows are about another network than the claim."""
         return bool(self.network) and not self._about_the_network(records.get(self.page))
+
+    def is_older(self, records: Mapping[str, Record]) -> bool:
+        """Whether some of the numbers come from older sources than today's."""
+        record = records.get(self.page)
+        older = drift.older_runs(record) if record else set()
+        return any(row["run"] in older for row in self._rows(record))
 
     def _rows(self, record: Record | None) -> list[dict[str, Any]]:
         if record is None:
@@ -107,6 +114,7 @@ class Judged:
         ratio: Mean of the left side over that of the right one; NaN if there is none.
         seeds: Number of seeds.
         stand_in: Whether the rows are about another network than the claim.
+        older: Whether some rows come from older sources than today's.
     """
 
     verdict: str
@@ -116,6 +124,7 @@ class Judged:
     ratio: float = math.nan
     seeds: int = 0
     stand_in: bool = False
+    older: bool = False
 
 
 def judge(predicate: Predicate, records: Mapping[str, Record], preset: str) -> Judged:
@@ -142,6 +151,7 @@ def judge(predicate: Predicate, records: Mapping[str, Record], preset: str) -> J
         ratio=float(sides.left.mean()) / right if right else math.nan,
         seeds=int(row.seeds),
         stand_in=predicate.left.stands_in(records),
+        older=any(one.is_older(records) for one in (predicate.left, predicate.right) if one is not None),
     )
 
 

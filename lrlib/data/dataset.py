@@ -48,7 +48,7 @@ class Dataset:
 
     @property
     def channels(self) -> int:
-        """Channels of an image: 1 (gray) or 3 (red, green, blue)."""
+        """Number of channels of an image, 1 (gray) or 3 (red, green, blue)."""
         return self.x_train.shape[1]
 
     @property

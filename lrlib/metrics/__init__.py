@@ -9,22 +9,28 @@ from lrlib.metrics.classification import (
     predictions,
 )
 from lrlib.metrics.compression import fit_max_margin, max_margin, max_margin_accuracy, max_margin_predictions
-from lrlib.metrics.cushion import layer_cushion
+from lrlib.metrics.cushion import layer_cushion, layer_cushions
+from lrlib.metrics.hybrid import Hybrid, as_linear
 from lrlib.metrics.noise import random_pixel_noise
 from lrlib.metrics.perturbation import dissimilarity, propagation, rho
-from lrlib.metrics.taps import feature_batches, features, layer_inputs
+from lrlib.metrics.taps import feature_batches, features, features_at, layer_inputs, layer_passes
 
 __all__ = [
+    "Hybrid",
     "accuracy",
+    "as_linear",
     "correct",
     "cumulative_accuracy",
     "dissimilarity",
     "feature_batches",
     "features",
+    "features_at",
     "fit_max_margin",
     "instantaneous_accuracy",
     "layer_cushion",
+    "layer_cushions",
     "layer_inputs",
+    "layer_passes",
     "max_margin",
     "max_margin_accuracy",
     "max_margin_predictions",

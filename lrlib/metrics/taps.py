@@ -5,7 +5,8 @@ A place is a *tap*: the dotted name of a module in ``model.named_modules()``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,25 @@ def feature_batches(model: nn.Module, x: Tensor, tap: str, *, batch_size: int = 
     return (_caught(model, batch, tap, watch).reshape(len(batch), -1) for batch in batches(x, batch_size))
 
 
+def features_at(
+    model: nn.Module, x: Tensor, taps: Sequence[str], *, batch_size: int = 256
+) -> Iterator[dict[str, Tensor]]:
+    """Stream the representations at several taps from one forward pass.
+
+    Arguments and errors are those of :func:`features`; between two batches the model is as it was found.
+
+    Yields:
+        Parts ``(n_i, m)`` of the activation matrix of each tap, by its name, ``n_i <= batch_size``.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU())
+        >>> {tap: a.shape[1] for tap, a in next(features_at(model, torch.ones(5, 1, 2, 2), ["0", "2"])).items()}
+        {'0': 4, '2': 3}
+    """
+    modules = {tap: _module(model, tap) for tap in taps}
+    return (_caught_at(model, batch, modules) for batch in batches(x, batch_size))
+
+
 def layer_inputs(model: nn.Module, tap: str, x: Tensor, *, batch_size: int = 256) -> Iterator[Tensor]:
     """Stream what enters the module at a tap, in its own shape, as :func:`lrlib.metrics.layer_cushion` wants it.
 
@@ -91,6 +111,50 @@ def layer_inputs(model: nn.Module, tap: str, x: Tensor, *, batch_size: int = 256
     return (_caught(model, batch, tap, watch) for batch in batches(x, batch_size))
 
 
+def layer_passes(
+    model: nn.Module, taps: Sequence[str], x: Tensor, *, batch_size: int = 256
+) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """Stream what enters and what leaves the modules at several taps, from one forward pass for all of them.
+
+    Args:
+        model: Any network; between two batches it is as it was found.
+        taps: Dotted names of modules that run once in a forward pass, take one tensor ``(n, ...)`` and put one out.
+        x: Examples ``(n, ...)``, on the model's device.
+        batch_size: Examples per forward pass.
+
+    Yields:
+        Inputs and outputs ``(n_i, ...)`` by tap, in their own shapes, batch by batch in order, ``n_i <= batch_size``.
+
+    Raises:
+        ValueError: As for :func:`features`.
+
+    Example:
+        >>> model = nn.Sequential(nn.ReLU(), nn.Flatten())
+        >>> next(layer_passes(model, ["0"], torch.tensor([[-1.0, 2.0]])))
+        {'0': (tensor([[-1.,  2.]]), tensor([[0., 2.]]))}
+    """
+    modules = {tap: _module(model, tap) for tap in taps}
+    return (_passed(model, batch, modules) for batch in batches(x, batch_size))
+
+
+def _passed(model: nn.Module, batch: Tensor, modules: dict[str, nn.Module]) -> dict[str, tuple[Tensor, Tensor]]:
+    entered: dict[str, list[Tensor]] = {tap: [] for tap in modules}
+    left: dict[str, list[Tensor]] = {tap: [] for tap in modules}
+
+    def enter(tap: str, _module: nn.Module, args: tuple[object, ...]) -> None:
+        _keep(entered[tap], tap, len(batch), args[0] if len(args) == 1 else args)
+
+    def leave(tap: str, _module: nn.Module, _args: object, output: object) -> None:
+        _keep(left[tap], tap, len(batch), output)
+
+    with ExitStack() as handles, evaluating(model):
+        for tap, module in modules.items():
+            handles.enter_context(module.register_forward_pre_hook(partial(enter, tap)))
+            handles.enter_context(module.register_forward_hook(partial(leave, tap)))
+        model(batch)
+    return {tap: (_only(entered[tap], tap), _only(left[tap], tap)) for tap in modules}
+
+
 def _module(model: nn.Module, tap: str) -> nn.Module:
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     if tap not in names:
@@ -109,6 +173,31 @@ def _caught(model: nn.Module, batch: Tensor, tap: str, watch: Callable[[Any], Re
             model(batch)
     finally:
         handle.remove()
+    if len(seen) != 1:
+        raise ValueError(f"expected tap {tap!r} to run once in a forward pass, it ran {len(seen)} times")
+    return seen[0]
+
+
+def _caught_at(model: nn.Module, batch: Tensor, modules: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Run one batch with a hook at each tap, and take the flattened tensors."""
+    seen: dict[str, list[Tensor]] = {tap: [] for tap in modules}
+    handles = [
+        module.register_forward_hook(lambda _module, _args, output, tap=tap: _keep(seen[tap], tap, len(batch), output))
+        for tap, module in modules.items()
+    ]
+    try:
+        with evaluating(model):
+            model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for tap, found in seen.items():
+        if len(found) != 1:
+            raise ValueError(f"expected tap {tap!r} to run once in a forward pass, it ran {len(found)} times")
+    return {tap: found.flatten(1) for tap, (found,) in seen.items()}
+
+
+def _only(seen: list[Tensor], tap: str) -> Tensor:
     if len(seen) != 1:
         raise ValueError(f"expected tap {tap!r} to run once in a forward pass, it ran {len(seen)} times")
     return seen[0]

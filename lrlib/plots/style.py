@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
+from lrlib import drift
 from lrlib.results import Record, RecordError, largest_first
 
 # Okabe and Ito's colours, which colour-blind people can tell apart, and two of Tol's; each also has its own marker.
@@ -46,7 +47,9 @@ def note(record: Record) -> str:
     seeds = frame.seed.nunique()
     short = {run["shortened"]["epochs"]: run["shortened"]["of"] for run in record.runs if run["shortened"]}
     schedule = "".join(f" · {epochs} of {whole} epochs" for epochs, whole in short.items())
-    return f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
+    older = drift.remark(record)
+    said = f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
+    return f"{said} · {older}" if older else said
 
 
 def lines(

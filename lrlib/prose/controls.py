@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lrlib import results
 from lrlib.prose.format import percent
 from lrlib.results import Record, over_seeds
 from lrlib.sections.controls import PCA_CONTROL
@@ -41,12 +40,6 @@ def findings(record: Record) -> list[str]:
         f"{percent(most[pgd])}, DeepFool's ρ from {least[_RHO]:.3f} to {most[_RHO]:.3f}."
     )
     return sentences
-
-
-def elsewhere(record: Record) -> list[str]:
-    """The findings of the committed records at other presets, preset by preset."""
-    others = {name: one for name, one in results.committed("controls").items() if name != record.preset}
-    return [f"`{name}`: {line}" for name, one in others.items() for line in findings(one)] or ["There is none yet."]
 
 
 _ACCURACY, _RATIO, _RHO = ("accuracy", ""), ("variance_ratio", ""), ("rho", "")

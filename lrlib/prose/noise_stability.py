@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from lrlib import paper
-from lrlib.prose.format import compare, spread
+from lrlib.prose.format import compare, spread, unit
 from lrlib.results import Record, over_seeds
+from lrlib.sections import noise_readings
+from lrlib.sections.calibrated import IDENTIFIED
+from lrlib.sections.cushions import MEDIAN, figure
 from lrlib.sections.measuring import VARIANTS
+from lrlib.sections.noise_readings import Reading, reading_of
 
 
 def claim() -> str:
@@ -17,35 +23,109 @@ def claim() -> str:
     return (
         "Section 3.2: LR models are stable. With Gaussian noise at each pixel with probability 0.6, accuracy is "
         f"{cells} (table 4, ResNet-18 on CIFAR-10); adversarial perturbations reach less far into the representation "
-        "before the FC layer (figure 4b); and the layer cushion is larger, in the third block for 2-LR alone (4c)."
+        "before the FC layer (figure 4b); and the layer cushion is larger, in the third block for 2-LR alone (figures "
+        "4c and 12 to 15)."
     )
 
 
 def findings(record: Record) -> list[str]:
     """What the rows say, in sentences."""
-    table = record.frame("table4")
-    most = table[table.probability == table.probability.max()]
-    probability = most.probability.iloc[0]
-    figure = record.frame("figure4b")
-    reach = figure[(figure.metric == "representation_ratio") & (figure.eps == figure.eps.iloc[-1])]
-    into = figure[(figure.metric == "input_ratio") & (figure.eps == figure.eps.iloc[-1])]
-    slope = reach.assign(value=reach.value.to_numpy() / into.value.to_numpy())
     cushion = record.frame("figure4c")
-    median = cushion[cushion["quantile"] == 0.5]
+    median = cushion[cushion["quantile"] == MEDIAN]
     layers = [
         f"{tap}: "
         + ", ".join(f"{name} {value:.3f}" for name, value in group.groupby("variant", sort=False).value.mean().items())
         for tap, group in median.groupby("tap", sort=False)
     ]
     return [
-        f"**Pixel noise** at every position drawn with p = {probability:g}: {spread(most, 'N-LR')} for N-LR, "
-        f"{spread(most, '1-LR')} for 1-LR, {spread(most, '2-LR')} for 2-LR. " + compare(most, "The accuracy"),
-        f"**Propagation** at {figure.eps.iloc[-1]}: the squared relative change of the representation is "
-        + ", ".join(f"{_ratio(slope, name)} times that of the input in {name}" for name in ("N-LR", "1-LR", "2-LR"))
-        + ". "
-        + compare(slope, "The factor", below=True),
+        *_noise(record),
+        *_propagation(record),
         f"**Layer cushion**, medians over images, averaged over seeds: {'; '.join(layers)}. {_cushions(median)}",
+        *_blocks(record),
     ]
+
+
+def reading(record: Record) -> str:
+    """Which reading of the noise is the paper's, as far as N-LR says, and which one is used."""
+    used = Reading(*(record.runs[0]["parameters"][column] for column in noise_readings.COLUMNS))
+    if not noise_readings.is_calibrated(record):
+        return f"Not compared in this run. Used here: {words(used)}."
+    table = noise_readings.residuals(record)
+    best = table.iloc[0]
+    ours, printed = (", ".join(f"{100 * one:.1f}" for one in row) for row in (best.accuracies, _target()))
+    closest = words(reading_of(best))
+    verdict = "identified" if noise_readings.chosen(record) else f"not identified, for that is more than {_limit()}"
+    return (
+        f"Of {len(table)} readings the closest to the paper's N-LR row of {printed} % is {closest}, with {ours} %. "
+        f"That differs by {100 * best.residual:.1f} points (root mean square): **{verdict}**. "
+        f"Used here: {words(used)}."
+    )
+
+
+def words(one: Reading) -> str:
+    """A reading in words."""
+    moment = {"std": "a standard deviation", "variance": "a variance"}[one.moment]
+    box = "kept in [0, 1]" if one.clip else "not kept in [0, 1]"
+    return f"{moment} in {unit(one.unit)}, images {box}"
+
+
+def _target() -> list[float]:
+    return list(noise_readings.target().values())
+
+
+def _limit() -> str:
+    return f"{100 * IDENTIFIED:.0f} points"
+
+
+def _noise(record: Record) -> Iterator[str]:
+    table = record.frame("table4")
+    most = table[table.probability == table.probability.max()]
+    yield (
+        f"**Pixel noise** at every position drawn with p = {most.probability.iloc[0]:g}: {spread(most, 'N-LR')} for "
+        f"N-LR, {spread(most, '1-LR')} for 1-LR, {spread(most, '2-LR')} for 2-LR. {compare(most, 'The accuracy')}"
+    )
+    plain, other = (_plain(record, artefact) for artefact in ("table4", "table4_other_reading"))
+    if not other.empty and len(other) > 1:
+        level = (plain - other).dropna().abs().mean()
+        probability = plain[other.index].max() - plain[other.index].min()
+        yield (
+            "**Level against probability**: the paper finds that the level of the noise changes less than p. Between "
+            f"the two readings of the level N-LR's accuracy differs by {100 * level:.1f} points on average over p, "
+            f"between the smallest and the largest p by {100 * probability:.1f} points."
+        )
+
+
+def _plain(record: Record, artefact: str) -> pd.Series:
+    """N-LR's accuracy by probability, where noise was added, as a mean over seeds; empty if not measured."""
+    rows = [row for row in record.rows if (row["artefact"], row["variant"]) == (artefact, "N-LR")]
+    frame = pd.DataFrame([row for row in rows if row["probability"] > 0], columns=["probability", "value"])
+    return frame.groupby("probability").value.mean()
+
+
+def _propagation(record: Record) -> Iterator[str]:
+    frame = record.frame(figure("figure4b", record.rows[0]["dataset"]))
+    last = frame[frame.eps == frame.eps.iloc[-1]]
+    for setting, how in (("white_box", "made on the network itself"), ("black_box", "made on N-LR")):
+        rows = last[(last.setting == setting) | ((last.setting == "white_box") & (last.variant == "N-LR"))]
+        if setting not in set(rows.setting):
+            continue
+        reach, into = (rows[rows.metric == metric] for metric in ("representation_ratio", "input_ratio"))
+        slope = reach.assign(value=reach.value.to_numpy() / into.value.to_numpy())
+        times = ", ".join(f"{_ratio(slope, name)} times that of the input in {name}" for name in VARIANTS)
+        yield (
+            f"**Propagation**, {setting.replace('_', ' ')} ({how}), at {frame.eps.iloc[-1]}: the squared relative "
+            f"change of the representation is {times}. {compare(slope, 'The factor', below=True)}"
+        )
+
+
+def _blocks(record: Record) -> Iterator[str]:
+    """The blocks' layers together, where ResNet-18's were measured."""
+    rows = [row for row in record.rows if row["metric"] == "block_cushion"]
+    if not rows:
+        return
+    frame = pd.DataFrame(rows)
+    parts = [compare(group, f"In {tap} it") for tap, group in frame.groupby("tap", sort=False)]
+    yield f"**All layers of a block**, the median over images of their mean cushion: {' '.join(parts)}"
 
 
 def _ratio(rows: pd.DataFrame, variant: str) -> str:

@@ -14,9 +14,9 @@ from lrlib import results
 from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 
-# The sections of the paper and of the report, then what the companion adds.
-PAPER = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation")
-PAGES = (*PAPER, "controls")
+# The sections of the paper and of the report; the method before them, and after them what the companion adds.
+PAPER = ("effective_rank", "adversarial", "noise_stability", "compression", "svd_truncation", "latent_space")
+PAGES = ("lr_layer", *PAPER, "controls")
 # Pages that show their committed records: measuring takes long, or is worth something on a quiet machine only.
 STANDING = ("calibration", "audit", "training", "benchmarks")
 # What is measured network by network, seed by seed; the calibration first, for the attacks of others come from it.

@@ -20,14 +20,14 @@ from lrlib import data, engine, factors, models, presets, provenance, train, zoo
 from lrlib.lowrank import Form, LowRank
 from lrlib.results import Record
 from lrlib.runs import Run
-from lrlib.sections import attack_costs
+from lrlib.sections import attack_costs, spectrum_costs
 from lrlib.sections.parameters import Parameters as Base
 from lrlib.sections.parameters import anew, parameter
 from lrlib.sections.timing import timed
 from lrlib.specs import Spec
 
 FORMS: tuple[Form, ...] = ("factored", "dense")
-PARTS = ("layer", "step", "projection", "precision", "attacks")
+PARTS = ("layer", "step", "projection", "precision", "attacks", "spectra")
 STEPS = 10  # between two cuts of the rank: what is timed ends with a cut
 COLUMNS = 2  # sampled columns, as a multiple of the rank
 MEMBERS = 5
@@ -82,8 +82,8 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         progress: Of no effect.
 
     Returns:
-        The record, with rows of the artefacts ``layer``, ``step``, ``projection``, ``precision`` and, where foolbox is
-        installed, ``pgd`` and ``deepfool``; their key ``alternative`` says what was measured.
+        The record, with rows of the artefacts ``layer``, ``step``, ``projection``, ``precision``, ``spectrum`` and,
+        where foolbox is installed, ``pgd`` and ``deepfool``; their key ``alternative`` says what was measured.
     """
     where = zoo.pick_device(device)
     run = Run("benchmarks", parameters.preset, parameters.content(), str(where))
@@ -97,6 +97,8 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
         _precisions(run, parameters, width, where)
     if "attacks" in parameters.parts and attack_costs.possible():
         attack_costs.measure(run, parameters.width, parameters.attacked, parameters.rounds, where)
+    if "spectra" in parameters.parts:
+        spectrum_costs.measure(run, max(parameters.sizes), parameters.rounds, where)
     return run.record()
 
 

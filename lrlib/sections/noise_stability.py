@@ -1,27 +1,27 @@
-"""Noise stability (section 3.2): random pixel noise, propagation into the representation, layer cushion."""
+"""Noise stability (section 3.2, appendix E): random pixel noise, propagation into the representation, layer cushion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from lrlib import attacks, metrics, models, presets
 from lrlib.results import Record
-from lrlib.sections.measuring import Bench, NetworkParameters, keys, variants
-from lrlib.sections.parameters import is_radius, parameter, radius
+from lrlib.sections import calibrated, noise_readings
+from lrlib.sections.cushions import add_cushions, figure, name
+from lrlib.sections.measuring import VARIANTS, Bench, NetworkParameters, keys, variants
+from lrlib.sections.noise_readings import MOMENTS, Reading
+from lrlib.sections.parameters import is_radius, parameter, radius, switch
+from lrlib.sections.protocol import PRECISIONS, UNITS, at_precision
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
-# Figure 4(c): the last layer of the third and of the fourth block (of VGG19: of its last two), and the last FC layer.
-CUSHIONED = {
-    "resnet18": ("layer3.1.conv2", "layer4.1.conv2", "fc"),
-    "resnet50": ("layer3.5.conv3", "layer4.2.conv3", "fc"),
-    "vgg19": ("features.36", "features.49", "classifier.6"),
-}
-QUANTILES = [i / 20 for i in range(21)]
-RANDOM = "random"
+WHITE, BLACK = "white_box", "black_box"
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,35 @@ class Parameters(NetworkParameters):
     probability: list[float] = parameter(
         "probabilities with which a pixel is perturbed", expected="numbers in [0, 1]", check=lambda v: 0 <= v <= 1
     )
-    std: str = parameter(
-        "standard deviation of the noise in pixel units", expected="a number in (0, 1] such as 128/255", check=is_radius
+    level: str = parameter(
+        "what the noise N(0, level) has in its second place",
+        expected="a number in (0, 1] such as 128/255",
+        check=is_radius,
     )
+    moment: str = parameter(
+        "what level is of the noise", expected=f"one of {', '.join(MOMENTS)}", check=MOMENTS.__contains__
+    )
+    unit: str = parameter(
+        "unit of the noise: pixels in [0, 1], or pixels divided by a standard deviation",
+        expected=f"one of {', '.join(UNITS)}",
+        check=UNITS.__contains__,
+    )
+    clip: bool = switch("keep perturbed images in [0, 1]")
     eps: list[str] = parameter(
-        "radii of the attacks that are propagated", expected="radii in (0, 1] such as 8/255", check=is_radius
+        "radii in pixels of the attacks that are propagated", expected="radii in (0, 1] such as 8/255", check=is_radius
     )
     steps: int = parameter("steps of PGD", expected="a whole number from 1 on", check=lambda v: v >= 1)
+    attacked: int = parameter(
+        "test images that are attacked, the first ones",
+        expected="a whole number from 1 on",
+        check=lambda v: v >= 1,
+        counts="test",
+    )
+    precision: str = parameter(
+        "arithmetic in which gradients are computed; answers and representations are always fp32",
+        expected=f"one of {', '.join(PRECISIONS)}",
+        check=PRECISIONS.__contains__,
+    )
     cushion_examples: int = parameter(
         "training images for the layer cushion, the first ones",
         expected="a whole number from 1 on",
@@ -47,17 +69,22 @@ class Parameters(NetworkParameters):
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
-        """Table 4's probabilities, with N(0, 128/255) read as a standard deviation."""
-        noise = {"probability": [0.4, 0.6, 0.8, 1.0], "std": "128/255", "steps": 10}
+        """Table 4's probabilities, and the reading of its noise that the calibration arrives at."""
+        reading = noise_readings.used(preset)
+        shared = {"seeds": [0, 1, 2], "probability": [0.4, 0.6, 0.8, 1.0], "level": noise_readings.LEVEL, "steps": 10}
+        shared |= {"moment": reading.moment, "unit": reading.unit, "clip": reading.clip}
         eps = ["1/255", "2/255", "4/255", "8/255", "16/255"]
-        return (
-            noise
-            | {
-                "quick": {"seeds": [0, 1, 2], "examples": 300, "eps": [*eps[1:], "32/255"], "cushion_examples": 300},
-                "small": {"seeds": [0, 1, 2], "examples": 2_000, "eps": eps, "cushion_examples": 2_000},
-                "paper": {"seeds": [0, 1, 2], "examples": 10_000, "eps": eps, "cushion_examples": 50_000},
-            }[preset]
-        )
+        precision = calibrated.precision(preset)
+        own: dict[str, dict[str, Any]] = {
+            "quick": {"examples": 300, "attacked": 300, "cushion_examples": 1_197, "precision": "fp32"},
+            "small": {"examples": 2_000, "attacked": 1_000, "cushion_examples": 50_000, "precision": precision},
+            "paper": {"examples": 10_000, "attacked": 10_000, "cushion_examples": 50_000, "precision": precision},
+        }
+        return shared | {"eps": [*eps[1:], "32/255"] if preset == "quick" else eps} | own[preset]
+
+    def reading(self) -> Reading:
+        """How these parameters read the noise."""
+        return Reading(self.moment, self.unit, self.clip)
 
 
 def specs(parameters: Parameters) -> list[Spec]:
@@ -73,58 +100,75 @@ def measure(parameters: Parameters, *, device: str = "auto", progress: bool = Tr
     Args:
         parameters: What to measure.
         device: Where.
-        progress: Show a bar while a model is trained.
+        progress: Show bars while a model is trained or attacked.
 
     Returns:
-        The record, with rows of table 4 and figures 4(b) and 4(c).
+        The record, with rows of table 4 and figures 4(b), 4(c) and 12 to 15, or those that stand for them on SVHN;
+        ``table4_other_reading`` is table 4 with the other moment, ``table4_calibration`` N-LR under every reading.
     """
     networks = specs(parameters)
     bench = Bench("noise_stability", parameters, device=device, dataset=parameters.dataset, progress=progress)
-    for spec in networks:
-        trained = bench.trained(spec)
-        if spec.epochs:
-            _noise(bench, parameters, trained)
-            _propagation(bench, parameters, trained)
-        _cushion(bench, parameters, trained)
-    return bench.run.record()
+    for seed in parameters.seeds:
+        trained = {name(spec): bench.trained(spec) for spec in networks if spec.seed == seed}
+        main = {variant: trained[variant] for variant in VARIANTS}
+        if seed == parameters.first_seed() and _is_the_presets_own(parameters):
+            noise_readings.calibrate(bench, main["N-LR"])
+        for one in main.values():
+            _noise(bench, parameters, one)
+        _propagation(bench, parameters, main)
+        for one in trained.values():
+            add_cushions(bench, one, parameters.cushion_examples)
+    return bench.record()
+
+
+def _is_the_presets_own(parameters: Parameters) -> bool:
+    own = presets.get(parameters.preset).network
+    return (parameters.arch, parameters.dataset) == (own.arch, own.dataset)
 
 
 def _noise(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    for probability in dict.fromkeys([0.0, *parameters.probability]):
-        generator = bench.generator(one.spec.seed, round(1000 * probability))
-        std = radius(parameters.std)
-        noisy = metrics.random_pixel_noise(bench.x, probability, std=std, generator=generator)
-        correct = metrics.correct(one.model, noisy, bench.y).cpu().numpy()
-        bench.run.add_accuracy("table4", "noise_accuracy", correct, **keys(one.spec), probability=probability)
+    reading = parameters.reading()
+    for artefact, read in (("table4", reading), ("table4_other_reading", reading.other())):
+        for probability in dict.fromkeys([0.0, *parameters.probability] if read == reading else parameters.probability):
+            correct = noise_readings.right(bench, one, read, parameters.level, probability).numpy()
+            bench.run.add_accuracy(artefact, "noise_accuracy", correct, **keys(one.spec), probability=probability)
 
 
-def _propagation(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    tap = models.places(one.spec.arch)[0]
-    clean = metrics.features(one.model, bench.x, tap)
-    for eps in parameters.eps:
-        size = radius(eps)
-        x_adv = attacks.pgd(
-            one.model,
-            bench.x,
-            bench.y,
-            eps=size,
-            step_size=max(size / 10, min(size, 1 / 255)),
-            steps=parameters.steps,
-            generator=bench.generator(one.spec.seed, 2),
-        )
-        ratios = metrics.propagation(bench.x, x_adv, clean, metrics.features(one.model, x_adv, tap))
-        about = {**keys(one.spec), "setting": "white_box", "attack": "pgd", "eps": eps, "tap": tap}
-        for name, ratio in zip(("input_ratio", "representation_ratio"), ratios, strict=True):
-            bench.run.add("figure4b", name, ratio.mean().item(), n=len(ratio), **about)
+def _propagation(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -> None:
+    """Figure 4(b) of one seed: each network on examples made on itself, and the LR variants on those of N-LR."""
+    tap = models.places(parameters.arch)[0]
+    for source in trained.values():
+        shown = [(WHITE, source)]
+        if source.spec.variant == "N-LR":
+            shown += [(BLACK, one) for variant, one in trained.items() if variant != "N-LR"]
+        found = _ratios(bench, parameters, source, [victim for _, victim in shown], tap)
+        for eps, (place, (setting, victim)) in product(parameters.eps, enumerate(shown)):
+            about = {**keys(victim.spec), "setting": setting, "attack": "pgd", "eps": eps, "tap": tap}
+            for metric, key in (("input_ratio", f"{eps} input"), ("representation_ratio", f"{eps} {place}")):
+                ratio = found[key]
+                bench.run.add(figure("figure4b", parameters.dataset), metric, ratio.mean(), n=len(ratio), **about)
 
 
-def _cushion(bench: Bench, parameters: Parameters, one: Trained) -> None:
-    x, _ = bench.train_images(parameters.cushion_examples)
-    about = keys(one.spec) | ({} if one.spec.epochs else {"variant": RANDOM})
-    for tap in CUSHIONED[one.spec.arch]:
-        layer = one.model.get_submodule(tap)
-        inputs = metrics.layer_inputs(one.model, tap, x)
-        cushion = torch.cat([metrics.layer_cushion(layer, batch) for batch in inputs]).double().cpu()
-        points = torch.tensor(QUANTILES, dtype=torch.float64)
-        for quantile, value in zip(QUANTILES, torch.quantile(cushion, points).tolist(), strict=True):
-            bench.run.add("figure4c", "layer_cushion", value, n=len(x), **about, tap=tap, quantile=quantile)
+def _ratios(
+    bench: Bench, parameters: Parameters, source: Trained, victims: list[Trained], tap: str
+) -> dict[str, NDArray[Any]]:
+    """Squared relative changes, ``(n,)`` each: of the input by radius, and of each victim's representation there."""
+    gradients = at_precision(source.model, parameters.precision)
+
+    def ratios(x: Tensor, y: Tensor, generator: torch.Generator) -> dict[str, list[Any]]:
+        clean = [metrics.features(victim.model, x, tap) for victim in victims]
+        found: dict[str, list[Any]] = {}
+        for eps in parameters.eps:
+            size = radius(eps)
+            step_size = max(size / 10, min(size, 1 / 255))
+            x_adv = attacks.pgd(
+                gradients, x, y, eps=size, step_size=step_size, steps=parameters.steps, generator=generator
+            )
+            for place, (victim, before) in enumerate(zip(victims, clean, strict=True)):
+                after = metrics.features(victim.model, x_adv, tap)
+                into, out = metrics.propagation(x, x_adv, before, after)
+                found |= {f"{eps} input": into.tolist(), f"{eps} {place}": out.tolist()}
+        return found
+
+    x, y = bench.test_images(parameters.attacked)
+    return bench.in_batches(f"{source.spec.variant}, propagated", [source, *victims], x, y, ratios)
