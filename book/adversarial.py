@@ -48,7 +48,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, plots, sections, tables
+from lrlib import again, origins, plots, sections, tables
 from lrlib.prose import adversarial as prose
 from lrlib.sections import adversarial as section
 
@@ -94,7 +94,7 @@ tables.parameters(parameters)
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(tables.origin(measured))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## Table 1: accuracy under PGD

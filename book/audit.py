@@ -48,7 +48,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, sections, tables
+from lrlib import again, origins, own_tables, plots, sections, tables
 from lrlib.prose import audit as prose
 from lrlib.sections import audit as section
 
@@ -86,7 +86,7 @@ tables.parameters(parameters)
 
 # %%
 records = sections.standing("audit", parameters, record)
-Markdown(tables.origins(records))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The verdicts

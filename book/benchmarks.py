@@ -33,7 +33,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, sections, tables
+from lrlib import again, origins, own_tables, plots, sections, tables
 from lrlib.prose import benchmarks as prose
 from lrlib.sections import benchmarks as section
 
@@ -52,7 +52,7 @@ tables.parameters(parameters)
 
 # %%
 records = sections.standing("benchmarks", parameters, record)
-Markdown(tables.origins(records))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## W by factors and as a matrix

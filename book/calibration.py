@@ -39,7 +39,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, sections, tables
+from lrlib import again, origins, own_tables, plots, sections, tables
 from lrlib.prose import calibration as prose
 from lrlib.sections import calibration as section
 
@@ -69,7 +69,7 @@ tables.parameters(parameters)
 
 # %%
 records = sections.standing("calibration", parameters, record)
-Markdown(tables.origins(records))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The fit

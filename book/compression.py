@@ -36,7 +36,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, plots, section_tables, sections, tables
+from lrlib import again, origins, plots, section_tables, sections, tables
 from lrlib.prose import compression as prose
 from lrlib.sections import compression as section
 
@@ -77,7 +77,7 @@ tables.parameters(parameters)
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(tables.origin(measured))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## Tables 5(a) and 5(b)

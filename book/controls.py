@@ -37,7 +37,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, sections, tables
+from lrlib import again, origins, own_tables, plots, sections, tables
 from lrlib.prose import controls as prose
 from lrlib.sections import controls as section
 
@@ -75,7 +75,7 @@ tables.parameters(parameters)
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(tables.origin(measured))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## What does what

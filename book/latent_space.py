@@ -40,7 +40,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, latent_tables, own_tables, plots, sections, tables
+from lrlib import again, latent_tables, origins, own_tables, plots, sections, tables
 from lrlib.prose import latent_space as prose
 from lrlib.sections import latent_space as section
 
@@ -76,7 +76,7 @@ tables.parameters(parameters)
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(tables.origin(measured))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The report's figure 4: accuracy

@@ -39,7 +39,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, results, sections, tables
+from lrlib import again, origins, own_tables, plots, results, sections, tables
 from lrlib.prose import lr_layer as prose
 from lrlib.sections import lr_layer as section
 
@@ -256,7 +256,8 @@ tables.parameters(parameters)
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
-Markdown(tables.origin(measured))
+records = tables.beside_this_run(measured)
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The spectrum, step by step
@@ -265,13 +266,13 @@ Markdown(tables.origin(measured))
 # dotted line, direction $r + 1$: the layer has $r$ directions and the shift $\mathbf b$.
 
 # %% mystnb={"image": {"alt": "Share of the energy of each direction, a line for each step: without the layer the lines stay together, with it those of later steps drop behind direction r + 1"}}
-plots.collapse(measured);
+plots.of_each(plots.collapse, records);
 
 # %% [markdown]
 # The variance ratio at $r + 1$, the accuracy, and the layer's two losses on the way:
 
 # %% mystnb={"image": {"alt": "Variance ratio, accuracy and both losses against the steps, with the layer and without"}}
-plots.course(measured);
+plots.of_each(plots.course, records);
 
 # %% [markdown]
 # ## W between the cuts
@@ -280,7 +281,7 @@ plots.course(measured);
 # that is not in the leading $r$. The cut takes that off.
 
 # %% mystnb={"image": {"alt": "The rank of W jumps after the first step and is back at r after each tenth; the share beyond rank r grows in between"}}
-plots.window(measured);
+plots.of_each(plots.window, records);
 
 # %% [markdown]
 # ## Exact against Nyström against ensemble

@@ -26,7 +26,7 @@ dataset: str = None  # dataset they are trained on
 epochs: int = None  # length of a full training; fewer than the preset's shorten its schedule
 probability: list[float] = None  # probabilities with which a pixel is perturbed
 level: str = None  # what the noise N(0, level) has in its second place
-moment: str = None  # what level is of the noise: std or variance
+moment: str = None  # what level is of the noise
 unit: str = None  # unit of the noise: pixels in [0, 1], or pixels divided by a standard deviation
 clip: bool = None  # keep perturbed images in [0, 1]
 eps: list[str] = None  # radii in pixels of the attacks that are propagated
@@ -39,7 +39,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, sections, tables
+from lrlib import again, origins, own_tables, plots, sections, tables
 from lrlib.prose import noise_stability as prose
 from lrlib.sections import noise_stability as section
 
@@ -82,7 +82,7 @@ tables.parameters(parameters)
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(tables.origin(measured))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## What N(0, 128/255) is

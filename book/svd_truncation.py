@@ -47,7 +47,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, report_tables, sections, tables
+from lrlib import again, origins, own_tables, plots, report_tables, sections, tables
 from lrlib.prose import svd_truncation as prose
 from lrlib.sections import svd_truncation as section
 
@@ -87,7 +87,7 @@ tables.parameters(parameters)
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(tables.origin(measured))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The report's figure 7, for every classifier

@@ -32,7 +32,7 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, own_tables, plots, sections, tables
+from lrlib import again, origins, own_tables, plots, sections, tables
 from lrlib.prose import training as prose
 from lrlib.sections import training as section
 
@@ -58,7 +58,7 @@ tables.parameters(parameters)
 
 # %%
 records = sections.standing("training", parameters, record)
-Markdown(tables.origins(records))
+Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The search

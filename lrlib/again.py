@@ -7,9 +7,8 @@ import shlex
 from typing import Any
 
 from lrlib import results
+from lrlib.origins import RECORDS
 from lrlib.sections.parameters import Parameters
-
-RECORDS = "records"  # folder of the built book that has all of them
 
 
 def command(page: str, parameters: Parameters) -> str:

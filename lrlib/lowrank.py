@@ -1,7 +1,6 @@
 r"""The LR layer: a virtual layer that pulls the activations of a network into a low-dimensional affine subspace.
 
-A :class:`LowRank` has ``W``, ``b`` and the two losses of eq. 2; :func:`lrlib.attachment.attach` puts it on a module of
-a network.
+A :class:`LowRank` has ``W``, ``b`` and the two losses of eq. 2; :func:`lrlib.attachment.attach` puts it on a network.
 """
 
 from __future__ import annotations

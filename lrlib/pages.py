@@ -19,7 +19,7 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import again, generated, launch, provenance, results, sections, zoo
+from lrlib import again, generated, launch, origins, provenance, results, sections, zoo
 from lrlib.files import replacing
 from lrlib.lighter import lighten
 from lrlib.sections.parameters import Parameters
@@ -27,7 +27,7 @@ from lrlib.sections.parameters import Parameters
 BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
 _TABLES = (
-    *("lrlib.tables", "lrlib.own_tables", "lrlib.section_tables"),
+    *("lrlib.origins", "lrlib.tables", "lrlib.own_tables", "lrlib.section_tables"),
     *("lrlib.report_tables", "lrlib.latent_tables"),
 )
 _PAGE_MODULES = ("lrlib.plots", *_TABLES, "lrlib.again", "lrlib.sections", "lrlib.pages")
@@ -175,7 +175,7 @@ def build(command: Path, *, fresh: bool) -> Path:
     if fresh:
         _unbuild()
     generated.write(provenance.ROOT / "_build", BOOK)
-    taken_along = provenance.ROOT / "_build" / "along" / again.RECORDS  # _config.yml has it copied into the book
+    taken_along = provenance.ROOT / "_build" / "along" / origins.RECORDS  # _config.yml has it copied into the book
     shutil.rmtree(taken_along, ignore_errors=True)
     shutil.copytree(results.RESULTS, taken_along)
     arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]

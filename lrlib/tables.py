@@ -24,9 +24,9 @@ def beside_this_run(record: Record, **network: str) -> dict[str, Record]:
             for them in records that have none.
     """
     committed = {preset: _about(one, network) for preset, one in results.committed(record.page).items()}
-    others = {f"{preset} record{_remarks(one)}": one for preset, one in committed.items()}
+    others = {f"{preset} record{remarks(one)}": one for preset, one in committed.items()}
     return {name: one for name, one in others.items() if one.preset != record.preset} | {
-        f"{THIS_RUN} ({record.preset}{_remarks(record)})": record
+        f"{THIS_RUN} ({record.preset}{remarks(record)})": record
     }
 
 
@@ -38,8 +38,8 @@ def _about(record: Record, network: Mapping[str, str]) -> Record:
     return Record(record.page, record.preset, [run for run in record.runs if run["id"] in serving], rows)
 
 
-def _remarks(record: Record) -> str:
-    """What a heading says of a record that is shortened, or older than today's sources."""
+def remarks(record: Record) -> str:
+    """What is said behind the preset of a record that is shortened, or older than today's sources."""
     older = drift.remark(record)
     return _shortened(record) + (f", {older}" if older else "")
 
@@ -145,56 +145,6 @@ def matrix(page: str) -> pd.DataFrame:
     return pd.DataFrame(columns).set_index(table.artefact)
 
 
-def origin(record: Record) -> str:
-    """Where this run's numbers come from, in a sentence or two of Markdown."""
-    run = record.runs[0]
-    seeds = ", ".join(map(str, run["parameters"]["seeds"]))
-    datasets = ", ".join(dict.fromkeys(row["dataset"] for row in record.rows))
-    return (
-        f"Preset `{record.preset}`{_remarks(record)}: {datasets}, seeds {seeds}, "
-        f"{run['parameters']['examples']} test images; "
-        f"{_models(run)}measured in {run['seconds']:.0f} s on {run['device']} at "
-        f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}. "
-        "Intervals are Student's, 95 %, over seeds."
-    )
-
-
-def origins(records: Mapping[str, Record]) -> str:
-    """Where the numbers of several records come from, as a Markdown list with an entry for each run."""
-    lines = []
-    for preset, record in records.items():
-        older = drift.older_runs(record)
-        for run in record.runs:
-            artefacts = dict.fromkeys(row["artefact"] for row in record.rows if row["run"] == run["id"])
-            lines.append(
-                f"- Preset `{preset}`, {', '.join(artefacts)}: {_duration(run)} on {run['device']} at "
-                f"{_when(run)}, {_commit(run)}, torch {run['packages']['torch']}"
-                f"{f', {drift.OLDER}' if run['id'] in older else ''}."
-            )
-    return "\n".join(lines) or "There is no record yet: run this page with `measure` true."
-
-
-def _duration(run: Mapping[str, Any]) -> str:
-    trained = sum(model["seconds"] for model in run["models"].values())
-    return f"{run['seconds']:.0f} s" + (f", after {trained / 60:.0f} minutes of training" if trained else "")
-
-
-def _models(run: Mapping[str, Any]) -> str:
-    """How many trained networks were measured, if any."""
-    return f"{len(run['models'])} models; " if run["models"] else ""
-
-
-def _when(run: Mapping[str, Any]) -> str:
-    text: str = run["started"]
-    return text.replace("T", " ").replace("+00:00", " UTC")
-
-
-def _commit(run: Mapping[str, Any]) -> str:
-    if not run["commit"]:
-        return "no commit"
-    return f"commit `{run['commit'][:10]}{'+ changes' if run['commit'].endswith('+') else ''}`"
-
-
 def sentences(lines: Sequence[str]) -> str:
     """Findings as a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
@@ -209,7 +159,7 @@ def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[
             found = findings(one)
         except results.RecordError:
             found = ["This record was measured before the page had all that is said here."]
-        parts.append(f"At the preset `{one.preset}`{_remarks(one)}{this}:\n\n{sentences(found)}")
+        parts.append(f"At the preset `{one.preset}`{remarks(one)}{this}:\n\n{sentences(found)}")
     return "\n\n".join(parts)
 
 

@@ -12,7 +12,7 @@ PAGES = (*sections.PAGES, *sections.STANDING)
 OTHERS = [
     ("svd_truncation", {"seeds": [3, 1], "fraction": [0.0, 0.25], "scale": [0.5]}),
     ("adversarial", {"eps": ["1/255", "0.5/255"], "random_start": False, "unit": "normalized by image", "clip": True}),
-    ("noise_stability", {"seeds": [7], "probability": [0.1], "std": "64/255"}),
+    ("noise_stability", {"seeds": [7], "probability": [0.1], "level": "64/255"}),
     ("effective_rank", {"dataset": "folder:a, b/c", "part": "train"}),
 ]
 

@@ -62,8 +62,8 @@ def refused(lrlib, untouched, tmp_path):
         (["run"], "Missing argument 'PAGE'."),
         (["fly"], "No such command 'fly'."),
         (["train", "--fast"], "No such option '--fast'."),
-        (["run", "nope"], "expected a page among effective_rank, adversarial, .*, got 'nope'"),
-        (["results", "nope"], "expected a page among effective_rank, adversarial, .*, got 'nope'"),
+        (["run", "nope"], "expected a page among lr_layer, effective_rank, .*, got 'nope'"),
+        (["results", "nope"], "expected a page among lr_layer, effective_rank, .*, got 'nope'"),
         (["run", "adversarial", "-p", "seed", "0"], "expected parameters among preset, seeds, .*, got seed"),
         (["run", "adversarial", "-p", "seeds", "a"], 'expected seeds to be a list of whole numbers, got "a"'),
         (["run", "adversarial", "-p", "seeds", "[]"], "expected seeds to be a list .* that is not empty, got \\[\\]"),
@@ -399,7 +399,8 @@ def test_the_committed_records_are_listed(lrlib):
     code, out, _ = lrlib("results")
     assert code == 0
     record = results.load(results.path("compression", "quick"))
-    assert f"compression at quick: {len(record.rows)} rows, started {record.runs[0]['started']}" in out.splitlines()
+    found = f"compression at quick: {len(record.rows)} rows, started {record.runs[0]['started']}"
+    assert sum(line.startswith(found) for line in out.splitlines()) == 1
 
 
 def test_the_rows_of_a_page_are_printed_without_what_nobody_can_read(lrlib):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from lrlib import cli, data, drift, plots, results, scoreboard, sections, tables, zoo
+from lrlib import cli, data, drift, origins, plots, provenance, results, scoreboard, sections, tables, zoo
 from lrlib.claims.predicates import Predicate, cell, judge
 from lrlib.data import DatasetError
 from lrlib.sections import adversarial
@@ -56,8 +56,7 @@ def test_whatever_says_where_numbers_come_from_labels_older_sources(noisy, tmp_p
     record = noisy(0.5)
     for one, label in ((record, False), (aged(record), True)):
         said = [
-            tables.origin(one),
-            tables.origins({"quick": one}),
+            origins.told({"quick": one}),
             tables.by_heading({"quick": one}, lambda _: ["a finding"]),
             *tables.beside_this_run(one),
             plots.noise(one)._supxlabel.get_text(),
@@ -75,6 +74,8 @@ def test_a_verdict_on_older_rows_says_so_on_the_scoreboard(noisy):
         assert judge(predicate, {"noise_stability": record}, "quick").older is label
     assert not judge(predicate, {}, "quick").older
     committed = results.load(results.path("noise_stability", "quick"))
+    now = {"sources": provenance.sources("lrlib.sections.noise_stability")}
+    committed = dataclasses.replace(committed, runs=[run | now for run in committed.runs])
     for record, count in ((committed, 0), (aged(committed), 1)):
         shown = scoreboard.html({"quick": {"noise_stability": record}}, ["quick"])
         assert (shown.count("older sources") > 0) == bool(count)

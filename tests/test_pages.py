@@ -16,7 +16,7 @@ from lrlib import pages, plots, provenance, results, sections
 
 BIN = Path(sys.executable).parent
 BOOK = (*sections.PAGES, *sections.STANDING)
-TINY = {"seeds": [0], "examples": 100, "fraction": [0.0, 1.0], "adversaries": 5, "networks": False}
+TINY = {"seeds": [0], "examples": 100, "fraction": [0.0, 1.0], "adversaries": 5, "compared": False}
 SVD = sections.get("svd_truncation").Parameters
 
 # A page that takes a moment: the header and the parameters of svd_truncation, and a cell or two.
@@ -278,7 +278,7 @@ def plainly(folder, *arguments):
 
 
 def test_papermill_alone_executes_a_page(tmp_path):
-    yaml_parameters = "{seeds: [0], examples: 100, fraction: [0.0, 1.0], networks: false}"
+    yaml_parameters = "{seeds: [0], examples: 100, fraction: [0.0, 1.0], compared: false}"
     done = plainly(tmp_path, "-y", yaml_parameters, "-p", "adversaries", "5", "-p", "record", str(tmp_path / "r.json"))
     assert done.returncode == 0, done.stderr.decode()
     assert results.load(tmp_path / "r.json").runs[0]["parameters"] == SVD.of("quick", **TINY).content()

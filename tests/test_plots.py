@@ -136,7 +136,8 @@ def test_the_cushions_of_all_blocks_are_drawn_layer_by_layer(row, record_of):
     assert [ax.get_title() for ax in axes] == taps
     assert points(lines(axes[5])["random"]) == [(5, 0.0), (5.5, 0.5), (6, 1.0)]
     other = record_of([row("figure4c", "layer_cushion", 0.1, tap="fc", quantile=0.5) | {"arch": "vgg19"}])
-    assert plots.block_cushions(other) is None
+    with pytest.raises(results.RecordError, match="expected layer cushions of all blocks"):
+        plots.block_cushions(other)
 
 
 def test_the_cushion_is_drawn_as_a_distribution_with_the_random_network(row, record_of):
@@ -239,7 +240,10 @@ def test_records_without_the_rows_of_a_figure_are_left_out_and_the_largest_prese
 
 
 def test_a_record_without_the_scale_is_left_out_of_the_truncations(row, record_of):
-    rows = [row("report_figure7", "test_accuracy", 0.9, arch="1L", scale=0.1, fraction=f) for f in (0.0, 1.0)]
+    rows = [
+        row("report_figure7", "test_accuracy", 0.9, arch="1L", scale=0.1, fraction=f, attack="", made="")
+        for f in (0.0, 1.0)
+    ]
     records = {"this run": record_of(rows)}
     assert len(plots.of_each(lambda record: plots.truncation(record, scale=0.1), records)) == 1
     assert plots.of_each(lambda record: plots.truncation(record, scale=0.5), records) == []

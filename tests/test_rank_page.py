@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrlib import metrics, models, paper, plots, section_tables, sections, spectra
+from lrlib import metrics, models, paper, plots, results, section_tables, sections, spectra
 from lrlib.prose import effective_rank as prose
 from lrlib.sections import appendix_a, effective_rank
 
@@ -151,7 +151,8 @@ def test_tables_show_the_papers_cells_and_ours(measured):
 
 def test_figures_of_networks_that_were_not_measured_are_left_out(measured):
     record = measured["effective_rank"]
-    assert plots.variance_ratio(record, [("figure5", "first", "avgpool")]) is None
+    with pytest.raises(results.RecordError, match="expected rows of figure5"):
+        plots.variance_ratio(record, [("figure5", "first", "avgpool")])
     left, right = plots.variance_ratio(record, [("figure6a", "a"), ("figure6b", "b")]).axes
     assert {line.get_label() for line in left.get_lines()} == set(VARIANTS) and right.get_title() == "b"
 

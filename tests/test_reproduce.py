@@ -259,7 +259,7 @@ def test_the_length_of_a_schedule_is_asked_of_the_pages_that_have_one():
 
 @pytest.mark.parametrize("page", ["benchmarks", "training", "nothing"])
 def test_a_page_that_is_not_measured_network_by_network_is_refused(page):
-    with pytest.raises(ValueError, match=f"expected pages among calibration, effective_rank, .*, got {page}"):
+    with pytest.raises(ValueError, match=f"expected pages among calibration, lr_layer, .*, got {page}"):
         reproduce.missing("quick", [page])
 
 

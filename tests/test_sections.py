@@ -512,7 +512,7 @@ def test_the_widths_are_those_of_the_features(arch, dataset, tiny, tree):
 
 
 def test_an_unknown_page_is_named_beside_the_known_ones():
-    with pytest.raises(ValueError, match=r"^expected a page among effective_rank, .*, benchmarks, got 'nope'$"):
+    with pytest.raises(ValueError, match=r"^expected a page among lr_layer, .*, benchmarks, got 'nope'$"):
         sections.get("nope")
 
 

@@ -189,57 +189,6 @@ def test_parameters_stand_with_value_default_and_meaning():
     assert table.loc["seeds", ["value", "default at quick"]].tolist() == ["[7]", "[0, 1, 2]"]
 
 
-def test_the_origin_names_preset_seeds_device_and_commit(table1):
-    sentence = tables.origin(table1(0.2, 0.4))
-    for part in (
-        "`quick`",
-        "seeds 0, 1",
-        "100 test images",
-        "2 models",
-        "12 s",
-        "a processor",
-        "`0123456789`",
-        "2.11.0",
-    ):
-        assert part in sentence
-    dirty = table1(0.2, 0.4)
-    dirty.runs[0]["commit"] = "0123456789abcdef+"
-    assert "`0123456789+ changes`" in tables.origin(dirty)
-    dirty.runs[0]["commit"] = None
-    assert "no commit" in tables.origin(dirty)
-
-
-def test_the_origin_says_that_the_schedules_were_shortened(table1):
-    record = table1(0.2, 0.4)
-    assert tables.origin(record).startswith("Preset `quick`: digits, seeds 0, 1, ")
-    record.runs[0]["shortened"] = {"epochs": 6, "of": 24}
-    assert tables.origin(record).startswith("Preset `quick`, 6 of 24 epochs: digits, seeds 0, 1, ")
-
-
-def test_the_origins_of_several_records_are_a_list_of_their_runs_with_what_each_measured(table1):
-    first, second = table1(0.2, 0.4), table1(0.2, 0.4, preset="small")
-    later = {
-        "id": "s",
-        "seconds": 99.0,
-        "device": "a GPU",
-        "models": {},
-        "commit": None,
-        "packages": {"torch": "2.12.0"},
-    }
-    first.runs.append(first.runs[0] | later)
-    first.rows.extend({**row, "run": "s", "artefact": "table3"} for row in list(first.rows[:2]))
-    first.rows[0]["artefact"] = "figure2a"
-    when = "2026-11-21 08:45:20 UTC"
-    assert tables.origins({"quick": first, "small": second}).split("\n") == [
-        "- Preset `quick`, figure2a, table1: 12 s, after 5 minutes of training on a processor, 2 threads at "
-        f"{when}, commit `0123456789`, torch 2.11.0.",
-        f"- Preset `quick`, table3: 99 s on a GPU at {when}, no commit, torch 2.12.0.",
-        "- Preset `small`, table1: 12 s, after 5 minutes of training on a processor, 2 threads at "
-        f"{when}, commit `0123456789`, torch 2.11.0.",
-    ]
-    assert tables.origins({}) == "There is no record yet: run this page with `measure` true."
-
-
 def test_findings_become_a_list():
     assert tables.sentences(["One.", "Two."]) == "- One.\n- Two."
 

@@ -108,7 +108,9 @@ function equip(table, number) {
   scrolled.setAttribute("aria-label", `table ${number}`);
   table.replaceWith(frame);
   scrolled.append(table);
-  frame.append(button("copy table", (made) => copy(table, made)), scrolled);
+  const tools = Object.assign(document.createElement("div"), { className: "numbers-tools" });
+  tools.append(...origin(frame), button("copy table", (made) => copy(table, made)));
+  frame.append(tools, scrolled);
   if (!table.tHead || table.tBodies[0].rows.length < 3) return;
   for (const [column, heading] of headings(table)) {
     const sorter = button("", () => sortBy(table, column, heading));
@@ -118,6 +120,16 @@ function equip(table, number) {
   }
 }
 
+/** A link to where a page says where its numbers come from, if it says so above. */
+function origin(of) {
+  const there = document.getElementById("origins");
+  if (!there || !(there.compareDocumentPosition(of) & Node.DOCUMENT_POSITION_FOLLOWING)) return [];
+  return [Object.assign(document.createElement("a"), { href: "#origins", textContent: "where from", className: "origin" })];
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table.dataframe").forEach((table, i) => equip(table, i + 1));
+  document.querySelectorAll(".cell_output img").forEach((image) => {
+    (image.closest("a.image-reference") ?? image).after(...origin(image));
+  });
 });

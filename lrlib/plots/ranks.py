@@ -14,18 +14,16 @@ from lrlib.plots.style import COLOURS, MARKERS, finished, lines, new_figure, not
 from lrlib.results import Record, over_seeds
 
 
-def variance_ratio(record: Record, panels: Sequence[tuple[str, ...]]) -> Figure | None:
-    """Figures 2, 5 and 6: energy in the leading directions against their number; None if it was not measured.
+def variance_ratio(record: Record, panels: Sequence[tuple[str, ...]]) -> Figure:
+    """Figures 2, 5 and 6: energy in the leading directions against their number.
 
     Args:
         record: Whose rows.
         panels: The artefact and title of each panel, and the tap where two panels are of one artefact.
     """
-    if not {name for name, *_ in panels} <= {row["artefact"] for row in record.rows}:
-        return None
+    frames = [record.frame(artefact) for artefact, *_ in panels]
     figure, axes = new_figure(record, len(panels))
-    for ax, (artefact, title, *tap) in zip(axes, panels, strict=True):
-        frame = record.frame(artefact)
+    for ax, frame, (_, title, *tap) in zip(axes, frames, panels, strict=True):
         frame = frame[(frame.metric == "variance_ratio") & frame.tap.isin(tap or frame.tap)]
         lines(ax, over_seeds(frame, ["variant", "k"]), x="k", names=COLOURS)
         ax.set(title=title, xlabel="singular values k", ylabel="variance ratio")

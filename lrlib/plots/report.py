@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, PURPLE, SKY, finished, lines, new_figure, note
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record, RecordError, over_seeds
 
 _CURVES = {"train": BLUE, "test": GREEN, "made once": ORANGE, "made again": PURPLE, "DeepFool's, made once": SKY}
 _ATTACKS = {"targeted": "the report's attack", "deepfool": "DeepFool"}
@@ -27,8 +27,7 @@ _PANELS = {
 
 def truncation(record: Record, scale: float) -> Figure:
     """The report's figure 7 for every classifier, a row for each dataset: accuracies against the fraction."""
-    frame = record.frame("report_figure7")
-    frame = frame[frame.scale == scale]
+    frame = _scaled(record, scale)
     curve = frame.metric.str.replace("_accuracy", "")
     adversarial = frame.metric == "adversarial_accuracy"
     curve = curve.mask(adversarial & (frame.attack == "targeted"), "made " + frame.made.astype(str))
@@ -43,16 +42,14 @@ def truncation(record: Record, scale: float) -> Figure:
 
 def perturbation(record: Record, scale: float) -> Figure:
     """How large adversaries of the truncated classifier are, with each attack, against the fraction."""
-    frame = record.frame("report_figure7")
-    frame = frame[(frame.scale == scale) & (frame.metric == "rho") & (frame.made == "again")]
+    frame = _scaled(record, scale)
+    frame = frame[(frame.metric == "rho") & (frame.made == "again")]
     frame = frame.assign(curve=frame.attack.map(_ATTACKS))
     return _against_fraction(record, frame, _SIZES, "perturbation ρ")[0]
 
 
-def truncated_networks(record: Record) -> Figure | None:
-    """N-LR, 1-LR and 2-LR against the fraction zeroed, a panel for each thing that is measured; None without them."""
-    if not _has(record, "truncated_networks"):
-        return None
+def truncated_networks(record: Record) -> Figure:
+    """N-LR, 1-LR and 2-LR against the fraction zeroed, a panel for each thing that is measured."""
     frame = record.frame("truncated_networks")
     frame = frame.assign(panel=frame.metric.mask(frame.metric == "adversarial_accuracy", frame.made))
     figure, axes = new_figure(_of(record, frame), len(_PANELS))
@@ -64,9 +61,12 @@ def truncated_networks(record: Record) -> Figure | None:
     return finished(figure, axes)
 
 
-def _has(record: Record, artefact: str) -> bool:
-    """Whether a record has rows of an artefact."""
-    return any(row["artefact"] == artefact for row in record.rows)
+def _scaled(record: Record, scale: float) -> pd.DataFrame:
+    """The rows of the report's figure 7 whose lowest singular values were scaled by so much."""
+    frame = record.frame("report_figure7")
+    if not {"attack", "made"} <= set(frame) or scale not in set(frame.scale):
+        raise RecordError(f"expected rows of the scale {scale} in the {record.preset} record, found none")
+    return frame[frame.scale == scale]
 
 
 def _against_fraction(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrlib.plots.style import COLOURS, finished, lines, new_figure, note
-from lrlib.results import Record, over_seeds
+from lrlib.results import Record, RecordError, over_seeds
 from lrlib.sections.cushions import BLOCKS, WITHIN, figure, of_blocks
 from lrlib.sections.noise_readings import MOMENTS
 
@@ -67,12 +67,12 @@ def cushion(record: Record) -> Figure:
     return finished(drawn, axes)
 
 
-def block_cushions(record: Record) -> Figure | None:
-    """Figures 12 to 15, or 17 to 20: the same for the layers of all blocks, a row each; None if not measured."""
+def block_cushions(record: Record) -> Figure:
+    """Figures 12 to 15, or 17 to 20: the same for the layers of all blocks, a row each."""
     row = record.rows[0]
     taps = {one: own for one, own in of_blocks(row["arch"], row["dataset"]).items() if _has(record, one)}
     if not taps:
-        return None
+        raise RecordError(f"expected layer cushions of all blocks in the {record.preset} record, found none")
     drawn, axes = plt.subplots(len(BLOCKS), len(WITHIN), squeeze=False, figsize=(10.0, 9.0))
     for line, (artefact, own) in zip(axes, taps.items(), strict=True):
         for ax, tap in zip(line, own, strict=True):
