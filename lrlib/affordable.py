@@ -1,4 +1,4 @@
-"""Which pages can be executed at a preset within a budget of time: what is trained and does not take too long."""
+"""What of a preset can be executed within a budget of time: pages whose networks are trained, seed by seed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from lrlib.specs import Spec
 FALLBACK = next(iter(PRESETS))
 
 
-def pages(preset: str, *, minutes: float) -> dict[str, str]:
-    """The preset at which each page is executed.
+def pages(preset: str, *, minutes: float) -> dict[str, Parameters]:
+    """With what each page is executed.
 
-    A page that measures is executed at the preset if its networks are stored and as much time is left as its last
-    measurement there took, for as many seeds; a page that shows records always is.
+    A page that measures is executed at the preset, with as many of its seeds as there is time for, if its networks are
+    stored; the first seed of every page comes before the second of any, and how long one takes is what it took when the
+    preset's record was measured. A page that shows records always is.
 
     Args:
         preset: The preset that is wanted.
         minutes: The budget of all pages together.
 
     Returns:
-        Page to preset, the wanted one or the first, in the order of the pages.
+        Page to parameters, at the wanted preset or at the first, in the order of the pages.
 
     Raises:
         ValueError: If the preset is unknown, or the budget is not positive.
@@ -33,26 +34,32 @@ def pages(preset: str, *, minutes: float) -> dict[str, str]:
         raise ValueError(f"expected a budget of more than 0 minutes, got {minutes}")
     presets.get(preset)
     left = 60 * minutes
-    found = {}
-    for page in (*sections.PAGES, *sections.STANDING):
-        needed = _seconds(page, preset)
-        fits = needed <= left
-        found[page] = preset if fits else FALLBACK
-        left -= needed if fits else 0.0
-    return found
+    needed = {page: _seconds(page, preset) for page in sections.PAGES}
+    seeds = {page: sections.get(page).Parameters.of(preset).seeds for page in sections.PAGES}
+    count = dict.fromkeys(sections.PAGES, 0)
+    for more in range(max(map(len, seeds.values()))):
+        for page in sections.PAGES:
+            if count[page] == more < len(seeds[page]) and needed[page] <= left:
+                count[page] += 1
+                left -= needed[page]
+    found = {
+        page: sections.get(page).Parameters.of(preset, seeds=seeds[page][:many])
+        if (many := count[page])
+        else sections.get(page).Parameters.of(FALLBACK)
+        for page in sections.PAGES
+    }
+    return found | {page: sections.get(page).Parameters.of(preset) for page in sections.STANDING}
 
 
 def _seconds(page: str, preset: str) -> float:
-    """Seconds that a page takes at a preset; infinite if that is not known, or something has to be trained first."""
-    if page in sections.STANDING or preset == FALLBACK:
+    """Seconds that one seed takes at a preset; infinite if that is not known, or something has to be trained first."""
+    if preset == FALLBACK:
         return 0.0
     section = sections.get(page)
-    parameters: Parameters = section.Parameters.of(preset)
     record = results.committed(page).get(preset)
-    if record is None or not all(_is_stored(spec) for spec in section.specs(parameters)):
+    if record is None or not all(_is_stored(spec) for spec in section.specs(section.Parameters.of(preset))):
         return math.inf
-    seeds = len(parameters.content()["seeds"])
-    return seeds * max(float(run["seconds"]) / len(run["parameters"]["seeds"]) for run in record.runs)
+    return max(float(run["seconds"]) / len(run["parameters"]["seeds"]) for run in record.runs)
 
 
 def _is_stored(spec: Spec) -> bool:

@@ -68,7 +68,10 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
 @show.PRESET
 @click.option("--fresh", is_flag=True, help="execute and build everything, changed or not")
 @click.option(
-    "--budget", type=float, metavar="MINUTES", help="execute at the preset what is trained and fits, at quick the rest"
+    "--budget",
+    type=float,
+    metavar="MINUTES",
+    help="execute at the preset what is trained and as many seeds as fit, at quick the rest",
 )
 def book(preset: str, fresh: bool, budget: float | None) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book.
@@ -78,9 +81,8 @@ def book(preset: str, fresh: bool, budget: float | None) -> None:
     pages = _pages()
     builder = pages.builder()
     todo = {}
-    every = dict.fromkeys((*sections.PAGES, *sections.STANDING), preset)
-    for page, at in (every if budget is None else affordable.pages(preset, minutes=budget)).items():
-        parameters = sections.get(page).Parameters.of(at)
+    every = {page: sections.get(page).Parameters.of(preset) for page in (*sections.PAGES, *sections.STANDING)}
+    for page, parameters in (every if budget is None else affordable.pages(preset, minutes=budget)).items():
         if not fresh and pages.is_current(page, parameters, _executed(page)):
             click.echo(f"{page}: up to date")
         else:
@@ -90,6 +92,10 @@ def book(preset: str, fresh: bool, budget: float | None) -> None:
     for page, parameters in todo.items():
         if parameters.preset != preset:
             click.echo(f"{page}: at {parameters.preset}, for it is not trained at {preset} or takes too long")
+        elif parameters != every[page]:
+            click.echo(
+                f"{page}: seeds {', '.join(map(str, parameters.content()['seeds']))} alone, for all take too long"
+            )
         _execute(page, parameters, None)
     drift.check(before, {page: results.committed(page)[preset] for page in before})
     click.echo(pages.build(builder, fresh=fresh))

@@ -16,18 +16,23 @@ THIS_RUN = "this run"
 
 
 def beside_this_run(record: Record, **network: str) -> dict[str, Record]:
-    """The page's committed records at the other presets and this run, by the heading they get in a table.
+    """The page's committed records of other measurements and this run, by the heading they get in a table.
 
     Args:
         record: This run.
         **network: Keys of the rows that are meant, such as ``arch="resnet50"``; the preset's own network stands in
             for them in records that have none.
     """
-    committed = {preset: _about(one, network) for preset, one in results.committed(record.page).items()}
-    others = {f"{preset} record{remarks(one)}": one for preset, one in committed.items()}
-    return {name: one for name, one in others.items() if one.preset != record.preset} | {
-        f"{THIS_RUN} ({record.preset}{remarks(record)})": record
-    }
+    committed = [_about(one, network) for one in results.committed(record.page).values()]
+    others = {f"{one.preset} record{remarks(one)}": one for one in committed if not _is_of(record, one)}
+    return others | {f"{THIS_RUN} ({record.preset}{remarks(record)})": record}
+
+
+def _is_of(record: Record, committed: Record) -> bool:
+    """Whether the committed record has this run, or had its numbers already."""
+    ids = {run["id"] for run in record.runs}
+    same = any(run["id"] in ids for run in committed.runs) or committed.same_numbers(record)
+    return same and committed.preset == record.preset
 
 
 def _about(record: Record, network: Mapping[str, str]) -> Record:

@@ -29,21 +29,33 @@ def recorded(record_of, monkeypatch):
 
 
 def at(preset, found):
-    return {page for page, chosen in found.items() if chosen == preset}
+    return {page for page, parameters in found.items() if parameters.preset == preset}
+
+
+def seeds(found):
+    """Which seeds each page that measures has at small."""
+    return {page: found[page].seeds for page in sections.PAGES if found[page].preset == "small"}
+
+
+ALL = {page: sections.get(page).Parameters.of("small").seeds for page in sections.PAGES}
 
 
 def test_every_page_is_executed_in_the_order_of_the_book(recorded):
     recorded(1.0)
-    assert list(affordable.pages("small", minutes=1e6)) == [*sections.PAGES, *sections.STANDING]
-    assert at("small", affordable.pages("small", minutes=1e6)) == {*sections.PAGES, *sections.STANDING}
+    found = affordable.pages("small", minutes=1e6)
+    assert list(found) == [*sections.PAGES, *sections.STANDING] and at("small", found) == set(found)
+    assert seeds(found) == ALL
 
 
-def test_pages_are_executed_at_the_preset_as_long_as_the_budget_lasts(recorded):
+def test_the_first_seed_of_every_page_comes_before_the_second_of_any(recorded):
     recorded(60.0)
-    seeds = {page: len(sections.get(page).Parameters.of("small").seeds) for page in sections.PAGES}
-    first, second, third, *_ = sections.PAGES
-    found = affordable.pages("small", minutes=seeds[first] + seeds[second] + 0.5)
-    assert at("small", found) & set(sections.PAGES) == {first, second} and found[third] == "quick"
+    pages, first = list(sections.PAGES), {page: all_seeds[:1] for page, all_seeds in ALL.items()}
+    found = affordable.pages("small", minutes=2.5)
+    assert seeds(found) == {page: first[page] for page in pages[:2]} and found[pages[2]].preset == "quick"
+    assert found[pages[2]].at_defaults()
+    assert seeds(affordable.pages("small", minutes=len(pages) + 0.5)) == first
+    second = [page for page in pages if len(ALL[page]) > 1][0]
+    assert seeds(affordable.pages("small", minutes=len(pages) + 1.5)) == first | {second: ALL[second][:2]}
 
 
 def test_a_page_that_takes_too_long_leaves_the_time_to_the_others(recorded):

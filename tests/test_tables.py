@@ -143,6 +143,16 @@ def test_records_of_other_presets_stand_beside_this_run(table1, tmp_path, monkey
     assert tables.beside_this_run(run)["this run (quick)"] is run
 
 
+def test_a_run_with_parameters_of_its_own_stands_beside_the_record_of_its_preset(table1, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    table1(0.2, 0.4).save(results.path("adversarial", "quick"))
+    again, other = table1(0.2, 0.4), table1(0.2)
+    for run in (again, other):
+        run.runs[0]["id"] = "later"
+    assert list(tables.beside_this_run(again)) == ["this run (quick)"]  # the same numbers leave the file alone
+    assert list(tables.beside_this_run(other)) == ["quick record", "this run (quick)"]
+
+
 def test_a_heading_says_that_the_schedules_were_shortened(table1, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     other = table1(0.2, 0.4, preset="small")
