@@ -71,7 +71,7 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
     "--budget",
     type=float,
     metavar="MINUTES",
-    help="execute at the preset what is trained and as many seeds as fit, at quick the rest",
+    help="execute at the preset what is trained, with the seeds that fit, at quick the rest",
 )
 def book(preset: str, fresh: bool, budget: float | None) -> None:
     """Train what is missing, execute the pages that something has changed for, and build the book.
@@ -93,9 +93,7 @@ def book(preset: str, fresh: bool, budget: float | None) -> None:
         if parameters.preset != preset:
             click.echo(f"{page}: at {parameters.preset}, for it is not trained at {preset} or takes too long")
         elif parameters != every[page]:
-            click.echo(
-                f"{page}: seeds {', '.join(map(str, parameters.content()['seeds']))} alone, for all take too long"
-            )
+            click.echo(f"{page}: seeds {parameters.content()['seeds']} alone, for all of them take too long")
         _execute(page, parameters, None)
     drift.check(before, {page: results.committed(page)[preset] for page in before})
     click.echo(pages.build(builder, fresh=fresh))

@@ -54,7 +54,7 @@ def test_the_first_seed_of_every_page_comes_before_the_second_of_any(recorded):
     assert seeds(found) == {page: first[page] for page in pages[:2]} and found[pages[2]].preset == "quick"
     assert found[pages[2]].at_defaults()
     assert seeds(affordable.pages("small", minutes=len(pages) + 0.5)) == first
-    second = [page for page in pages if len(ALL[page]) > 1][0]
+    second = next(page for page in pages if len(ALL[page]) > 1)
     assert seeds(affordable.pages("small", minutes=len(pages) + 1.5)) == first | {second: ALL[second][:2]}
 
 

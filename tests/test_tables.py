@@ -146,7 +146,7 @@ def test_records_of_other_presets_stand_beside_this_run(table1, tmp_path, monkey
 def test_a_run_with_parameters_of_its_own_stands_beside_the_record_of_its_preset(table1, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     table1(0.2, 0.4).save(results.path("adversarial", "quick"))
-    again, other = table1(0.2, 0.4), table1(0.2)
+    again, other = table1(0.2, 0.4), table1(0.2, 0.5)
     for run in (again, other):
         run.runs[0]["id"] = "later"
     assert list(tables.beside_this_run(again)) == ["this run (quick)"]  # the same numbers leave the file alone
