@@ -7,6 +7,7 @@ import math
 from lrlib import presets, results, sections, zoo
 from lrlib.data import DatasetError
 from lrlib.presets import PRESETS
+from lrlib.results import Record
 from lrlib.sections.parameters import Parameters
 from lrlib.specs import Spec
 
@@ -51,6 +52,11 @@ def pages(preset: str, *, minutes: float) -> dict[str, Parameters]:
     return found | {page: sections.get(page).Parameters.of(preset) for page in sections.STANDING}
 
 
+def of_a_seed(record: Record) -> float:
+    """Seconds that a measurement of one seed took, the longest of the record's runs."""
+    return max(float(run["seconds"]) / len(run["parameters"]["seeds"]) for run in record.runs)
+
+
 def _seconds(page: str, preset: str) -> float:
     """Seconds that one seed takes at a preset; infinite if that is not known, or something has to be trained first."""
     if preset == FALLBACK:
@@ -59,7 +65,7 @@ def _seconds(page: str, preset: str) -> float:
     record = results.committed(page).get(preset)
     if record is None or not all(_is_stored(spec) for spec in section.specs(section.Parameters.of(preset))):
         return math.inf
-    return max(float(run["seconds"]) / len(run["parameters"]["seeds"]) for run in record.runs)
+    return of_a_seed(record)
 
 
 def _is_stored(spec: Spec) -> bool:

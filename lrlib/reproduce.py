@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrlib import presets, provenance, results, sections, zoo
+from lrlib import affordable, presets, provenance, results, sections, zoo
 from lrlib.results import Record
 from lrlib.sections.parameters import SeededParameters
 from lrlib.specs import Spec
@@ -173,12 +173,9 @@ def _alike(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _expected(task: Task) -> float:
-    """Seconds that the page's last measurement at this preset took for a seed; 0 if there was none."""
+    """Seconds that the page took at this preset for a seed, as far as its record says; 0 if there is none."""
     record = _record(task.page, task.preset)
-    if record is None:
-        return 0.0
-    run = record.runs[-1]
-    return float(run["seconds"]) / len(run["parameters"]["seeds"])
+    return 0.0 if record is None else affordable.of_a_seed(record)
 
 
 def _keep(record: Record) -> None:
