@@ -68,8 +68,8 @@ tables.parameters(parameters)
 # %% [markdown]
 # ## Measurement
 #
-# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record; the
-# table below is made from that record alone.
+# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Table
+# and findings below are of that record and the committed ones of other presets; each says which.
 
 # %%
 measured = section.measure(parameters)

@@ -70,7 +70,8 @@ tables.parameters(parameters)
 # ## Measurement
 #
 # One call trains the autoencoders and classifiers that are not there yet, measures all rows of this page and keeps them
-# as a record; the figures and tables below are drawn from that record alone.
+# as a record. Figures, tables and findings below are drawn from that record and the committed ones of other presets;
+# each says which.
 
 # %%
 measured = section.measure(parameters)

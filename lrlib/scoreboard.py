@@ -109,7 +109,7 @@ def html(by_preset: Records, presets: list[str]) -> str:
     heads = ["claim", "printed", *(f"ours, {ABOUT[name]}" for name in presets)]
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heads)
     bodies = []
-    for page in dict.fromkeys(claim.page for claim in claims()):
+    for page in sorted({claim.page for claim in claims()}, key=list(TITLES).index):
         own = [claim for claim in claims() if claim.page == page]
         rows = "\n".join(_row(claim, found[claim.id], presets, heads) for claim in own)
         title = f"<a href='{page}.html'>{escape(TITLES[page])}</a>"

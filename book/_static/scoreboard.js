@@ -45,9 +45,10 @@ document.addEventListener("DOMContentLoaded", () => {
   const tools = document.createElement("div");
   tools.className = "scoreboard-tools";
   tools.append(choice("all", null, rows.length));
-  const counts = new Map();
+  const decisive = ["reproduced", "not reproduced", "inconclusive"];
+  const counts = new Map(decisive.map((verdict) => [verdict, 0]));
   for (const row of rows) counts.set(row.dataset.verdict, (counts.get(row.dataset.verdict) ?? 0) + 1);
-  for (const [verdict, count] of counts) tools.append(choice(verdict, verdict, count));
+  for (const [verdict, count] of counts) if (count) tools.append(choice(verdict, verdict, count));
   const word = Object.assign(document.createElement("input"), { type: "search", placeholder: "a word of the claim" });
   word.setAttribute("aria-label", "show claims with this word");
   word.addEventListener("input", () => {

@@ -99,6 +99,10 @@ function button(text, act) {
 }
 
 function equip(table, number) {
+  for (const cell of table.querySelectorAll("tbody td")) {
+    const text = cell.textContent.trim();
+    if (NUMBER.test(text) && text.length <= 20) cell.classList.add("number");
+  }
   const frame = document.createElement("div");
   const scrolled = document.createElement("div");
   frame.className = "numbers";

@@ -81,7 +81,7 @@ def of_latest(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -
 
 
 def of_each(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> list[Figure]:
-    """A figure of every record that has its rows, the largest preset's first."""
+    """A figure of every record that has its rows, the largest preset's first; where none has, that is said."""
     figures = []
     for record in largest_first(records).values():
         before = set(plt.get_fignums())
@@ -90,4 +90,8 @@ def of_each(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> 
         except RecordError:  # measured before the page had these rows
             for begun in set(plt.get_fignums()) - before:
                 plt.close(begun)
+    if not figures:
+        print(
+            f"Nothing to draw: measured neither in this run nor in a record ({', '.join(records) or 'there is none'})."
+        )
     return figures
