@@ -30,6 +30,8 @@ STICKING_OUT = """() => {
     }
     return out;
 }"""
+# Formulas are set and their letters are there: the last things that a page asks for.
+SETTLED = "() => Promise.all([document.fonts.ready, window.MathJax?.startup?.promise]).then(() => true)"
 STILL = "() => document.getAnimations().every(one => one.playState !== 'running')"
 
 
@@ -80,7 +82,7 @@ def test_it_opens_without_an_error_in_the_console(visit):
 
 
 def test_it_asks_no_server_for_anything(visit):
-    visit.page.wait_for_load_state("networkidle")
+    visit.page.evaluate(SETTLED)
     assert visit.requests
     assert [url for url in visit.requests if urlsplit(url).scheme not in ("file", "data", "blob")] == []
 

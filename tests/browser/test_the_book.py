@@ -22,7 +22,7 @@ def test_its_first_page_opens_from_the_folder(opened):
 
 
 @pytest.mark.parametrize(
-    "words, page", [("Nyström", "intro"), ("layer cushion", "noise_stability"), ("DeepFool", "adversarial")]
+    "words, page", [("Nyström", "lr_layer"), ("layer cushion", "noise_stability"), ("DeepFool", "adversarial")]
 )
 def test_its_search_finds(opened, words, page):
     with opened("book/intro") as visit:
