@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 _WHOLES = ("tex-*.js", "mml-*.js", "node-main.js")
+_SPOKEN = {"base.json", "en.json", "nemeth.json"}  # what formulas are read out with: English, and braille
 
 
 def lighten(html: Path) -> None:
-    """Delete the wholes of MathJax that no page names, and the maps that only debuggers ask for.
+    """Delete the wholes of MathJax that no page names, its speech in languages that no page is in, and debuggers' maps.
 
-    Parts that MathJax fetches on demand stay.
+    Other parts that MathJax fetches on demand stay.
 
     Args:
         html: Folder of the built book.
@@ -19,6 +20,7 @@ def lighten(html: Path) -> None:
     named = {name for page in html.rglob("*.html") for name in re.findall(r"mathjax/([\w-]+\.js)", page.read_text())}
     mathjax = html / "_static" / "mathjax"
     wholes = {file for pattern in _WHOLES for file in mathjax.glob(pattern)}
-    for file in (*wholes, *(html / "_static").rglob("*.map")):
+    spoken = {file for file in mathjax.glob("sre/mathmaps/*.json") if file.name not in _SPOKEN}
+    for file in (*wholes, *spoken, *(html / "_static").rglob("*.map")):
         if file.name not in named:
             file.unlink()

@@ -7,6 +7,8 @@ KEPT = [
     "_static/mathjax/core.js",
     "_static/mathjax/input/tex-full.js",
     "_static/mathjax/output/chtml/fonts/woff-v2/one.woff",
+    "_static/mathjax/sre/mathmaps/base.json",
+    "_static/mathjax/sre/mathmaps/en.json",
     "_static/scripts/theme.js",
     "book/node-main.js",
 ]
@@ -15,6 +17,7 @@ SPARED = [
     "_static/mathjax/tex-chtml-full.js",
     "_static/mathjax/mml-svg.js",
     "_static/mathjax/node-main.js",
+    "_static/mathjax/sre/mathmaps/fr.json",
     "_static/scripts/theme.js.map",
 ]
 
