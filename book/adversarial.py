@@ -48,9 +48,10 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, origins, plots, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import adversarial as prose
 from lrlib.sections import adversarial as section
+from lrlib.tables import origins
 
 plots.use_style()
 Markdown(prose.claim())

@@ -36,9 +36,11 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, origins, plots, section_tables, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import compression as prose
 from lrlib.sections import compression as section
+from lrlib.tables import origins
+from lrlib.tables import sections as section_tables
 
 plots.use_style()
 Markdown(prose.claim())

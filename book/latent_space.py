@@ -40,9 +40,12 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, latent_tables, origins, own_tables, plots, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import latent_space as prose
 from lrlib.sections import latent_space as section
+from lrlib.tables import latent as latent_tables
+from lrlib.tables import origins
+from lrlib.tables import own as own_tables
 
 plots.use_style()
 Markdown(prose.claim())

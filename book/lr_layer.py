@@ -39,9 +39,11 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, origins, own_tables, plots, results, sections, tables
+from lrlib import again, plots, results, sections, tables
 from lrlib.prose import lr_layer as prose
 from lrlib.sections import lr_layer as section
+from lrlib.tables import origins
+from lrlib.tables import own as own_tables
 
 plots.use_style()
 Markdown(prose.claim())

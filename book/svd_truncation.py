@@ -47,9 +47,12 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, origins, own_tables, plots, report_tables, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import svd_truncation as prose
 from lrlib.sections import svd_truncation as section
+from lrlib.tables import origins
+from lrlib.tables import own as own_tables
+from lrlib.tables import report as report_tables
 
 plots.use_style()
 Markdown(prose.claim())

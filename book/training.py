@@ -32,9 +32,11 @@ record: str = None  # file for the record; the preset's own if all parameters ar
 # %% tags=["remove-input"]
 from IPython.display import Markdown
 
-from lrlib import again, origins, own_tables, plots, sections, tables
+from lrlib import again, plots, sections, tables
 from lrlib.prose import training as prose
 from lrlib.sections import training as section
+from lrlib.tables import origins
+from lrlib.tables import own as own_tables
 
 plots.use_style()
 Markdown(prose.claim())

@@ -7,8 +7,8 @@ import shlex
 from typing import Any
 
 from lrlib import results
-from lrlib.origins import RECORDS
 from lrlib.sections.parameters import Parameters
+from lrlib.tables.origins import RECORDS
 
 
 def command(page: str, parameters: Parameters) -> str:

@@ -19,17 +19,15 @@ import nbformat
 import papermill
 from traitlets.config import Config
 
-from lrlib import again, generated, launch, origins, provenance, results, sections, zoo
+from lrlib import again, generated, launch, provenance, results, sections, zoo
 from lrlib.files import replacing
 from lrlib.lighter import lighten
 from lrlib.sections.parameters import Parameters
+from lrlib.tables import origins
 
 BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
-_TABLES = (
-    *("lrlib.origins", "lrlib.tables", "lrlib.own_tables", "lrlib.section_tables"),
-    *("lrlib.report_tables", "lrlib.latent_tables"),
-)
+_TABLES = [f"lrlib.tables.{name}" for name in ("beside", "own", "sections", "report", "latent", "origins")]
 _PAGE_MODULES = ("lrlib.plots", *_TABLES, "lrlib.again", "lrlib.sections", "lrlib.pages")
 # Kernels are reached through files that only this user can open, instead of through open ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})

@@ -8,11 +8,12 @@ import torch
 from conftest import _shrink
 from scipy import stats
 
-from lrlib import attacks, data, own_tables, plots, presets, results, zoo
+from lrlib import attacks, data, plots, presets, results, zoo
 from lrlib.packing import pack_bits, survived
 from lrlib.prose import audit as prose
 from lrlib.sections import audit, auditing, verdicts
 from lrlib.sections.auditing import Audited, Ball
+from lrlib.tables import own as own_tables
 
 TINY = {
     "seeds": [0, 1],

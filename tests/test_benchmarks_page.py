@@ -7,11 +7,12 @@ from concurrent.futures import Future
 import pytest
 import torch
 
-from lrlib import engine, factors, models, own_tables
+from lrlib import engine, factors, models
 from lrlib.prose import benchmarks as prose
 from lrlib.results import Record
 from lrlib.runs import Run
 from lrlib.sections import attack_costs, benchmarks, spectrum_costs, timing
+from lrlib.tables import own as own_tables
 
 CPU = torch.device("cpu")
 ARTEFACTS = ("layer", "step", "projection", "precision", "spectrum", "pgd", "deepfool")

@@ -7,11 +7,12 @@ import pytest
 import torch
 from conftest import _shrink
 
-from lrlib import attacks, data, metrics, own_tables, paper, plots, results, sections, zoo
+from lrlib import attacks, data, metrics, paper, plots, results, sections, zoo
 from lrlib.prose import calibration as prose
 from lrlib.sections import calibrated, calibration
 from lrlib.sections.measuring import Bench
 from lrlib.sections.protocol import Attack, Fast, Protocol, in_pixels, is_step, step
+from lrlib.tables import own as own_tables
 
 SMALL = {"seeds": [0], "examples": 20, "screened": 4, "finalists": 2, "compared": 8, "measure": True}
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from lrlib import data, metrics, models, paper, plots, section_tables, sections
+from lrlib import data, metrics, models, paper, plots, sections
 from lrlib.packing import pack_points, unpack_points
 from lrlib.prose import compression as prose
 from lrlib.runs import Run
 from lrlib.sections import compression, hybrids
+from lrlib.tables import sections as section_tables
 
 Parameters = compression.Parameters
 

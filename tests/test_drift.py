@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from lrlib import cli, data, drift, origins, plots, provenance, results, scoreboard, sections, tables, zoo
+from lrlib import cli, data, drift, plots, provenance, results, scoreboard, sections, tables, zoo
 from lrlib.claims.predicates import Predicate, cell, judge
 from lrlib.data import DatasetError
 from lrlib.sections import adversarial
 from lrlib.sections.measuring import VARIANTS, Bench
+from lrlib.tables import origins
 
 DIFFERENT = 8  # of 256 answers under attack: gradients in bf16 are rounded otherwise on other processors
 

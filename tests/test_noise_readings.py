@@ -6,11 +6,12 @@ import pytest
 import torch
 from conftest import TINY
 
-from lrlib import data, own_tables, paper, results, sections
+from lrlib import data, paper, results, sections
 from lrlib.prose import noise_stability as prose
 from lrlib.sections import noise_readings
 from lrlib.sections.noise_readings import MOMENTS, Reading, readings
 from lrlib.sections.protocol import UNITS
+from lrlib.tables import own as own_tables
 
 USED = Reading("std", "pixel", True)
 PRINTED = [0.577, 0.273, 0.13, 0.072]

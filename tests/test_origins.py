@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lrlib import origins, provenance, results
+from lrlib import provenance, results
+from lrlib.tables import origins
 
 
 @pytest.fixture

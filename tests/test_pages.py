@@ -244,7 +244,7 @@ def test_a_page_is_current_until_something_it_rests_on_changes(stub, tmp_path, m
     assert pages.is_current("svd_truncation", parameters, output)
 
     known = provenance.sources
-    tabled = ("lrlib.tables", "lrlib.own_tables", "lrlib.report_tables", "lrlib.latent_tables")
+    tabled = [f"lrlib.tables.{path.stem}" for path in (provenance.ROOT / "lrlib/tables").glob("[a-z]*.py")]
     shown = ("lrlib.prose.svd_truncation", "lrlib.plots", *tabled)
     for module in (*shown, "lrlib.sections.svd_truncation"):
         monkeypatch.setattr(provenance, "sources", lambda name, m=module: "new" if name == m else known(name))

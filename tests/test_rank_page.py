@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from lrlib import metrics, models, paper, plots, results, section_tables, sections, spectra
+from lrlib import metrics, models, paper, plots, results, sections, spectra
 from lrlib.prose import effective_rank as prose
 from lrlib.sections import appendix_a, effective_rank
+from lrlib.tables import sections as section_tables
 
 VARIANTS = ("N-LR", "1-LR", "2-LR")
 Parameters = effective_rank.Parameters

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from lrlib import attacks, data, latent_tables, metrics, paper, plots, presets, report_tables, results, sections, zoo
+from lrlib import attacks, data, metrics, paper, plots, presets, results, sections, zoo
 from lrlib.prose import latent_space, svd_truncation
 from lrlib.sections import adversaries
 from lrlib.sections import latent_space as latent_section
@@ -13,6 +13,8 @@ from lrlib.sections import svd_truncation as svd_section
 from lrlib.sections.codes import APPROACHES
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.truncated_networks import strongest
+from lrlib.tables import latent as latent_tables
+from lrlib.tables import report as report_tables
 
 
 def tiny_parameters(page, **other):

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from lrlib import data, engine, metrics, models, own_tables, presets, zoo
+from lrlib import data, engine, metrics, models, presets, zoo
 from lrlib.prose import training as prose
 from lrlib.sections import training
 from lrlib.specs import Regularizer
+from lrlib.tables import own as own_tables
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 from lrlib import drift, results
 from lrlib.results import Record
-from lrlib.tables import THIS_RUN, remarks
+from lrlib.tables.beside import THIS_RUN, remarks
 
 RECORDS = "records"  # folder of the built book that has the committed records
 ANCHOR = "origins"  # what figures and tables link to, see book/_static/tables.js

@@ -9,8 +9,7 @@ import pandas as pd
 
 from lrlib import models, paper
 from lrlib.results import Record, over_seeds
-
-PAPER = "paper"
+from lrlib.tables.beside import PAPER
 
 
 def beside(
