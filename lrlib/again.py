@@ -8,7 +8,7 @@ from typing import Any
 
 from lrlib import results
 from lrlib.sections.parameters import Parameters
-from lrlib.tables.origins import RECORDS
+from lrlib.tables import origins
 
 
 def command(page: str, parameters: Parameters) -> str:
@@ -48,7 +48,7 @@ def this_page(page: str, parameters: Parameters) -> str:
 def _files(page: str) -> list[str]:
     """Links to the executed notebook and the committed records, from where the built book has the page."""
     found = {"the executed notebook": f"_sources/book/{page}.ipynb"}
-    found |= {f"the record at {preset}": f"{RECORDS}/{preset}/{page}.json" for preset in results.committed(page)}
+    found |= {f"the numbers at {preset}": f"{origins.file(preset, page)}.csv" for preset in results.committed(page)}
     return [f'<a href="../{file}">{name}</a>' for name, file in found.items()]
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lrlib import claims, execution, firstpage, plots, presets, scoreboard
+from lrlib import claims, execution, firstpage, plots, presets, results, scoreboard
 from lrlib.files import replacing
+from lrlib.tables import origins
 
 
 def parts(notebooks: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
@@ -26,6 +27,7 @@ def parts(notebooks: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
         "ways.md": firstpage.ways(by_preset, order),
         "executed.html": execution.pages(notebooks),
         "records.html": execution.records(by_preset),
+        **_records(),
     }
 
 
@@ -36,11 +38,27 @@ def write(folder: Path, book: Path) -> None:
         folder: Where the book's pages look for them.
         book: The folder of the executed notebooks.
     """
-    for name, text in parts({page: _metadata(book / f"{page}.ipynb") for page in scoreboard.TITLES}).items():
+    found = parts({page: _metadata(book / f"{page}.ipynb") for page in scoreboard.TITLES})
+    for file in (folder / "along").rglob("*.*"):
+        if file.relative_to(folder).as_posix() not in found:
+            file.unlink()
+    for name, text in found.items():
         file = folder / name
         if not file.exists() or file.read_text() != text:
             with replacing(file) as temporary:
                 temporary.write_text(text)
+
+
+def _records() -> dict[str, str]:
+    """The committed records as files that the built book has: the rows for a spreadsheet, and what measured them."""
+    found = {}
+    for page in scoreboard.TITLES:
+        for preset, record in results.committed(page).items():
+            name = f"along/{origins.file(preset, page)}"
+            rows = record.frame().drop(columns=["survived", "image", "image_adv", "points"], errors="ignore")
+            found[f"{name}.csv"] = rows.convert_dtypes().to_csv(index=False)
+            found[f"{name}.json"] = json.dumps(record.runs, indent=1)
+    return found
 
 
 def _metadata(notebook: Path) -> dict[str, Any] | None:

@@ -23,7 +23,6 @@ from lrlib import again, generated, launch, provenance, results, sections, zoo
 from lrlib.files import replacing
 from lrlib.lighter import lighten
 from lrlib.sections.parameters import Parameters
-from lrlib.tables import origins
 
 BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
@@ -173,9 +172,6 @@ def build(command: Path, *, fresh: bool) -> Path:
     if fresh:
         _unbuild()
     generated.write(provenance.ROOT / "_build", BOOK)
-    taken_along = provenance.ROOT / "_build" / "along" / origins.RECORDS  # _config.yml has it copied into the book
-    shutil.rmtree(taken_along, ignore_errors=True)
-    shutil.copytree(results.RESULTS, taken_along)
     arguments = [str(command), "build", str(provenance.ROOT), "-W", "-n", "--keep-going", "-q"]
     arguments += launch.configuration(provenance.ROOT / "_config.yml", provenance.ROOT / "_build" / "config.yml")
     built = subprocess.run(arguments, capture_output=True, text=True)

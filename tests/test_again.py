@@ -49,5 +49,5 @@ def test_a_list_whose_parts_have_commas_is_given_as_json():
 @pytest.mark.parametrize("page", PAGES)
 def test_the_end_of_a_page_links_to_the_records_that_are_committed(page):
     text = again.this_page(page, sections.get(page).Parameters.of("quick"))
-    linked = re.findall(rf"{again.RECORDS}/(\w+)/{page}\.json", text)
+    linked = re.findall(rf"records/(\w+)/{page}\.csv", text)
     assert linked == list(results.committed(page))

@@ -1,11 +1,14 @@
 """The pages around the sections: first page, symbols, API, execution, bibliography, and what they include."""
 
+import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
 from importlib import import_module
+from io import StringIO
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -248,9 +251,23 @@ def test_every_committed_record_is_in_the_table():
 
 def test_parts_are_written_where_the_book_looks_for_them_and_only_when_they_change(tmp_path):
     generated.write(tmp_path, tmp_path)
-    written = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert set(written) == set(generated.parts({}))
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    assert {path.relative_to(tmp_path).as_posix() for path in written} == set(generated.parts({}))
     (tmp_path / "state.md").write_text("old")
+    stale = tmp_path / "along/records/quick/nope.csv"
+    stale.write_text("of a page that is no more")
     generated.write(tmp_path, tmp_path)
-    changed = {path.name for path in tmp_path.iterdir() if path.stat().st_mtime_ns != written[path.name]}
+    changed = {path.name for path in tmp_path.rglob("*.*") if path.stat().st_mtime_ns != written[path]}
     assert changed == {"state.md"} and "claims" in (tmp_path / "state.md").read_text()
+    assert not stale.exists()
+
+
+def test_the_book_takes_the_rows_of_every_record_along_and_what_measured_them():
+    found = generated.parts({})
+    for preset, pages in RECORDS.items():
+        for page in pages:
+            record = results.load(results.path(page, preset))
+            table = pd.read_csv(StringIO(found[f"along/records/{preset}/{page}.csv"]))
+            assert table.value.tolist() == pytest.approx([row["value"] for row in record.rows], nan_ok=True)
+            assert table.metric.tolist() == [row["metric"] for row in record.rows]
+            assert json.loads(found[f"along/records/{preset}/{page}.json"]) == record.runs

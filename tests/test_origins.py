@@ -65,7 +65,9 @@ def test_the_largest_preset_comes_first_and_committed_records_are_linked(record)
     small, quick = record("small"), record("quick")
     small.save(results.path("adversarial", "small"))
     first, second = entries({"this run (quick)": quick, "small record": small})
-    assert first.endswith('; <a href="../records/small/adversarial.json">the record</a>.') and "small" in first
+    there = "../records/small/adversarial"
+    assert first.endswith(f'; <a href="{there}.csv">the numbers</a>, <a href="{there}.json">the runs</a>.')
+    assert "preset **`small`**" in first
     assert "this run" in second and "href" not in second
 
 

@@ -10,8 +10,12 @@ from lrlib import drift, results
 from lrlib.results import Record
 from lrlib.tables.beside import THIS_RUN, remarks
 
-RECORDS = "records"  # folder of the built book that has the committed records
 ANCHOR = "origins"  # what figures and tables link to, see book/_static/tables.js
+
+
+def file(preset: str, page: str) -> str:
+    """Where the built book has a record, without the ending: ``.csv`` has its rows, ``.json`` what measured them."""
+    return f"records/{preset}/{page}"
 
 
 def told(records: Mapping[str, Record]) -> str:
@@ -61,7 +65,8 @@ def _entry(record: Record, runs: list[dict[str, Any]], *, this: bool, several: b
         f"{_when(runs[-1])}, {_commit(one)}, torch {one['packages']['torch']}",
     ]
     if record.preset in results.committed(record.page):
-        said.append(f'<a href="../{RECORDS}/{record.preset}/{record.page}.json">the record</a>')
+        there = f"../{file(record.preset, record.page)}"
+        said.append(f'<a href="{there}.csv">the numbers</a>, <a href="{there}.json">the runs</a>')
     return "; ".join(part for part in said if part) + "."
 
 
