@@ -437,6 +437,7 @@ def test_within_a_budget_pages_that_do_not_fit_are_executed_at_quick(lrlib, monk
     monkeypatch.setattr(pages, "build", lambda builder, *, fresh: None)
     code, out, _ = lrlib("book", "--preset", "small", "--budget", "1")
     assert code == 0 and list(executed) == [*sections.PAGES, *sections.STANDING]
-    assert {page for page, parameters in executed.items() if parameters.preset == "quick"} == set(sections.PAGES)
-    assert {page for page, parameters in executed.items() if parameters.preset == "small"} == set(sections.STANDING)
+    trained = set(sections.PAGES) - {"lr_layer"}  # that one takes seconds, and no stored network
+    assert {page for page, parameters in executed.items() if parameters.preset == "quick"} == trained
+    assert {page for page, parameters in executed.items() if parameters.preset == "small"} == set(executed) - trained
     assert "compression: at quick, for it is not trained at small or takes too long" in out.splitlines()
