@@ -74,13 +74,11 @@ class Parameters(PageParameters):
 
     @classmethod
     def defaults(cls, preset: str) -> dict[str, Any]:
-        """The losses' weights are the ones of the preset ``quick``; the network grows with the images."""
+        """The losses' weights are the ones of the preset ``quick``; the network grows with the images, steps shrink."""
         lr = presets.get("quick").lr
-        size = {
-            "quick": {"examples": 600, "features": 64},
-            "small": {"examples": 10_000, "features": 256},
-            "paper": {"examples": 10_000, "features": 512},
-        }[preset]
+        quick, others = (600, 64, 0.05), (10_000, 256, 0.01)
+        examples, features, learning_rate = quick if preset == "quick" else others
+        size = {"examples": examples, "features": features, "learning_rate": learning_rate}
         return size | {
             "seeds": [0, 1, 2],
             "dataset": presets.get(preset).report_dataset,
@@ -91,7 +89,6 @@ class Parameters(PageParameters):
             "directions": 16,
             "lambda_c": lr.lambda_c,
             "lambda_n": lr.lambda_n,
-            "learning_rate": 0.05,
             "batch_size": 64,
             "size": 512,
         }
