@@ -239,6 +239,15 @@ def test_records_without_the_rows_of_a_figure_are_left_out_and_the_largest_prese
     assert plots.of_each(plots.path, {"this run": table1}) == [] and not plt.get_fignums()
 
 
+def test_where_no_record_has_the_rows_that_is_said(row, record_of, capsys):
+    records = {"small record": record_of([row("table1", "accuracy", 0.5)], preset="small")}
+    draw = lambda record: plots.variance_ratio(record, [("figure5", "first")])  # noqa: E731
+    assert plots.of_each(draw, records) == [] and plots.of_each(draw, {}) == []
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "Nothing to draw: these rows were not measured in small record."
+    assert second == "Nothing to draw: these rows were not measured in any record."
+
+
 def test_a_record_without_the_scale_is_left_out_of_the_truncations(row, record_of):
     rows = [
         row("report_figure7", "test_accuracy", 0.9, arch="1L", scale=0.1, fraction=f, attack="", made="")

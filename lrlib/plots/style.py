@@ -91,7 +91,5 @@ def of_each(draw: Callable[[Record], Figure], records: Mapping[str, Record]) -> 
             for begun in set(plt.get_fignums()) - before:
                 plt.close(begun)
     if not figures:
-        print(
-            f"Nothing to draw: measured neither in this run nor in a record ({', '.join(records) or 'there is none'})."
-        )
+        print(f"Nothing to draw: these rows were not measured in {', '.join(records) or 'any record'}.")
     return figures
