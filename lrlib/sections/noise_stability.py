@@ -21,7 +21,7 @@ from lrlib.sections.protocol import PRECISIONS, UNITS, at_precision
 from lrlib.specs import Spec
 from lrlib.zoo import Trained
 
-WHITE, BLACK = "white_box", "black_box"
+WHITE, BLACK, TWIN = "white_box", "black_box", "another_seed"  # who made the examples, and who is shown them
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class Parameters(NetworkParameters):
 
 def specs(parameters: Parameters) -> list[Spec]:
     """The models that the measurement needs."""
-    networks = variants(parameters)
+    following = [seed for one in parameters.seeds if (seed := parameters.following(one)) is not None]
+    twins = [parameters.spec("N-LR", seed) for seed in following if seed not in parameters.seeds]
+    networks = [*variants(parameters), *twins]
     whole = replace(parameters, epochs=presets.get(parameters.preset).network.epochs)
     return [*networks, *(presets.random_network(whole.spec("N-LR", seed)) for seed in parameters.seeds)]
 
@@ -135,18 +137,25 @@ def _noise(bench: Bench, parameters: Parameters, one: Trained) -> None:
 
 
 def _propagation(bench: Bench, parameters: Parameters, trained: dict[str, Trained]) -> None:
-    """Figure 4(b) of one seed: each network on examples made on itself, and the LR variants on those of N-LR."""
+    """Figure 4(b) of one seed: each network on examples made on itself, and the LR variants on those of N-LR.
+
+    So is an N-LR of the following seed, for any other network is moved less than the one that they were made on.
+    """
     tap = models.places(parameters.arch)[0]
     for source in trained.values():
         shown = [(WHITE, source)]
         if source.spec.variant == "N-LR":
             shown += [(BLACK, one) for variant, one in trained.items() if variant != "N-LR"]
+            if (following := parameters.following(source.spec.seed)) is not None:
+                shown.append((TWIN, bench.trained(parameters.spec("N-LR", following))))
         found = _ratios(bench, parameters, source, [victim for _, victim in shown], tap)
         for eps, (place, (setting, victim)) in product(parameters.eps, enumerate(shown)):
-            about = {**keys(victim.spec), "setting": setting, "attack": "pgd", "eps": eps, "tap": tap}
-            for metric, key in (("input_ratio", f"{eps} input"), ("representation_ratio", f"{eps} {place}")):
-                ratio = found[key]
-                bench.run.add(figure("figure4b", parameters.dataset), metric, ratio.mean(), n=len(ratio), **about)
+            about = {**keys(victim.spec), "seed": source.spec.seed, "setting": setting, "attack": "pgd", "eps": eps}
+            into, out = found[f"{eps} input"].mean(), found[f"{eps} {place}"].mean()
+            ratios = {"input_ratio": into, "representation_ratio": out, "amplification": out / into}
+            for metric, ratio in ratios.items():
+                n = len(found[f"{eps} input"])
+                bench.run.add(figure("figure4b", parameters.dataset), metric, ratio, n=n, tap=tap, **about)
 
 
 def _ratios(

@@ -156,7 +156,8 @@ def _truncations(bench: Bench, parameters: Parameters, one: Trained) -> None:
                 labels = starts[name].y[done]
                 made = about | {"attack": name, "made": "once"}
                 _accuracy(bench, "adversarial_accuracy", truncated, x_adv[done], labels, made)
-                _again(bench, truncated, name, starts[name], about | {"attack": name, "made": "again"})
+                again = about | {"attack": name, "made": "again"}
+                _again(bench, truncated, name, starts[name], (x_adv, done), again)
 
 
 def _starts(bench: Bench, parameters: Parameters, one: Trained) -> dict[str, Start]:
@@ -168,16 +169,24 @@ def _starts(bench: Bench, parameters: Parameters, one: Trained) -> dict[str, Sta
     return {"targeted": begin, "deepfool": Start(bench.x[right], y, (y + 1) % classes, right)}
 
 
-def _again(bench: Bench, truncated: nn.Module, attack: str, begin: Start, about: dict[str, Any]) -> None:
-    """Adversaries of the truncated network, and the perturbation where it was right and the attack got there."""
+def _again(
+    bench: Bench, truncated: nn.Module, attack: str, begin: Start, once: tuple[Tensor, Tensor], about: dict[str, Any]
+) -> None:
+    """Adversaries of the truncated network, and how large they are where it was right and both attacks got there.
+
+    ``rho_whole`` is the size of the whole network's adversaries of the same images: what truncation loses first are
+    images near a boundary, so that a mean over those that are left would grow by itself.
+    """
     right = metrics.correct(truncated, begin.x, begin.y)
     x_adv, done = begin.x.clone(), torch.zeros_like(right)
     if right.any():
         x_adv[right], done[right] = ATTACKS[attack](truncated, begin.of(right))
     _accuracy(bench, "adversarial_accuracy", truncated, x_adv, begin.y, about)
-    if done.any():
-        rho = metrics.rho(begin.x[done], x_adv[done]).item()
-        bench.run.add("report_figure7", "rho", rho, n=int(done.sum()), **about)
+    both = done & once[1]
+    if both.any():
+        for metric, changed in (("rho", x_adv), ("rho_whole", once[0])):
+            rho = metrics.rho(begin.x[both], changed[both]).item()
+            bench.run.add("report_figure7", metric, rho, n=int(both.sum()), **about)
 
 
 def _accuracy(bench: Bench, metric: str, model: nn.Module, x: Tensor, y: Tensor, about: dict[str, Any]) -> None:
