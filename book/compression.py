@@ -125,7 +125,8 @@ plots.of_each(plots.plane, records);
 # The paper replaces the fourth block and the FC layer, of 8.4 million parameters, by a linear classifier with 0.02 times
 # as many. Counted here for the networks that were measured and for the paper's own, of width 64. The linear part of
 # a narrower network is smaller in proportion to its width, the block to the width's square. A classifier on a few
-# components has to keep the projection too.
+# components is counted with its projection kept apart, as storing the components needs; folded into one linear map both
+# are as large as the classifier on all dimensions.
 
 # %%
 section_tables.sizes(records)
@@ -136,7 +137,7 @@ section_tables.sizes(records)
 # Of the examples that fooled a network that was right about the image, how many its max-margin model on all dimensions
 # has right, in percent, before the FC layer. As in appendix D.5, N-LR's model is shown examples that follow N-LR's
 # gradients until *1-LR* is fooled, so that the noise is of a similar size. Those stopped when N-LR itself is fooled, as
-# the others' are, stand below as `own_stop`.
+# the others' are, stand below as `own_stop`. In N-LR's rows of the paper's kind it is 1-LR that had the image right.
 
 # %%
 section_tables.beside(

@@ -65,7 +65,8 @@ plots.idea();
 #
 # Training sees $\mathbf A$ a batch at a time, and a batch of low rank does not make the whole of low rank: each could
 # lie in a subspace of its own. The way out is to ask it of a matrix that all batches share. Beside the network stand
-# $\mathbf W \in \mathbb R^{m \times m}$, symmetric and of rank $r$, and $\mathbf b \in \mathbb R^m$ (eq. 2):
+# $\mathbf W \in \mathbb R^{m \times m}$, symmetric and of rank $r$, and $\mathbf b \in \mathbb R^m$ (eq. 2; it has no
+# weights $\lambda_1$, $\lambda_2$, which algorithm 2 adds without saying their values):
 #
 # $$
 # \min_{\theta, \phi, \mathbf W, \mathbf b} \mathcal L(\mathbf X, \mathbf Y; \theta, \phi)
@@ -111,7 +112,8 @@ Markdown(prose.code("activations"))
 # %% [markdown]
 # The gradient that goes back into the network is that of the sum of all losses (lines 8 to 10), which automatic
 # differentiation finds. Where the representations are large, the projection loss is divided by the root mean square of
-# $\|a_i + \mathbf b\|$; where that is below one it is the paper's own.
+# $\|a_i + \mathbf b\|$; where that is below one it is the paper's own. With the weights chosen for the preset `small`
+# the norms of its networks stay above one, so that it is the divided loss that they were trained with.
 
 # %% tags=["remove-input"]
 Markdown(prose.code("weights"))
@@ -223,7 +225,9 @@ Markdown(prose.code("factored step"))
 # | 5 | $\mathbf W \leftarrow \mathbf W - \lambda\, \mathbf g_W$ | {py:meth}`LowRank.step <lrlib.lowrank.LowRank.step>` |
 # | 6 | $\mathbf W \leftarrow \Pi_r(\mathbf W)$ | the same, every ten steps; {py:meth}`LowRank.project_ <lrlib.lowrank.LowRank.project_>` |
 #
-# The step of $\mathbf b$ stands in neither algorithm; it is that of $\mathbf W$, with the gradient in $\mathbf b$.
+# The step of $\mathbf b$ stands in neither algorithm. Here it takes half of `step_size` times the gradient in
+# $\mathbf b$, with the new $\mathbf W$; that of $\mathbf W$ takes `step_size`, over the mean square of
+# $\|a_i + \mathbf b\|$, times its gradient.
 #
 # ## Parameters
 #
@@ -288,7 +292,7 @@ plots.of_each(plots.window, records);
 # %% [markdown]
 # ## Exact against Nyström against ensemble
 #
-# The same $\mathbf W$, as ten steps leave it just before a cut, in the width and to the rank of the paper's layer before
+# The same $\mathbf W$, as ten steps on made-up activations with a falling spectrum leave it just before a cut, in the width and to the rank of the paper's layer before
 # the FC layer. The error is the Frobenius norm of what is cut off over that of $\mathbf W$, a mean over seeds. The
 # times are those of this execution, on this machine; only their ratios say something, and no record keeps them.
 
@@ -311,11 +315,10 @@ own_tables.costs(results.committed("benchmarks"), "layer")
 # ## What was found
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(measured)))
+Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
-# These are digits of 8 x 8 pixels and one hidden layer, unless other parameters were given: enough to see the method at
-# work, and no verdict on the paper. What it does to the paper's networks is on the [next page](effective_rank).
+# These are small images and one hidden layer: enough to see the method at work, and no verdict on the paper. What it does to the paper's networks is on the [next page](effective_rank).
 #
 # ## What of the paper is here
 #

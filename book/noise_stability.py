@@ -139,10 +139,11 @@ tables.beside_paper("table4", deep, metric="noise_accuracy", rows=["probability"
 #
 # PGD at several radii; on the axes the squared relative change of the input and of the representation before the FC
 # layer. Lower is more stable. White box: each network on examples made with its own gradients. Black box: the LR
-# networks on the examples made on N-LR, so that all curves are about the same changes of the input. (The paper's curves
-# are drawn, without numbers; figure 16 is the same on SVHN.)
+# networks on the examples made on N-LR, so that all curves are about the same changes of the input, and beside them an
+# N-LR of another seed: look whether the LR networks are moved less than that one, for any network is moved less than the
+# one that was attacked. (The paper's curves are drawn, without numbers; figure 16 is the same on SVHN.)
 
-# %% mystnb={"image": {"alt": "Squared relative change of the representation against that of the input, for N-LR, 1-LR and 2-LR, white box and black box"}}
+# %% mystnb={"image": {"alt": "Squared relative change of the representation against that of the input, for N-LR, 1-LR and 2-LR, white box, and black box with an N-LR of another seed"}}
 plots.of_each(plots.propagation, records);
 
 # %% [markdown]

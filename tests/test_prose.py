@@ -280,6 +280,32 @@ def test_noise_is_told_with_the_rows_numbers(noisy):
     )
 
 
+def test_a_twin_of_n_lr_is_told_beside_what_its_examples_do_to_the_lr_networks(row, record_of):
+    """The LR networks' factors are 2 and 4; that of another N-LR, which was not attacked either, is 3."""
+    rows = [row("table4", "noise_accuracy", 0.5, variant=name, probability=1.0) for name in VARIANTS]
+    rows += [row("figure4c", "layer_cushion", 0.1, variant=name, tap="fc", quantile=0.5) for name in VARIANTS]
+    for setting, variant, factor in (
+        ("white_box", "N-LR", 9.0),
+        ("white_box", "1-LR", 9.0),
+        ("white_box", "2-LR", 9.0),
+        ("black_box", "1-LR", 2.0),
+        ("black_box", "2-LR", 4.0),
+        ("another_seed", "N-LR", 3.0),
+    ):
+        metrics = {"input_ratio": 0.1, "representation_ratio": 0.1 * factor, "amplification": factor}
+        rows += [
+            row("figure4b", metric, value, variant=variant, setting=setting, eps="8/255")
+            for metric, value in metrics.items()
+        ]
+    record = record_of(rows, page="noise_stability")
+    (said,) = (line for line in noise_stability.findings(record) if line.startswith("**Any other network"))
+    assert "an N-LR of another seed by 3.00 times" in said
+    assert said.endswith("below that of N-LR in 1 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
+    white, black = plots.propagation(record).axes
+    assert [text.get_text() for text in black.get_legend().get_texts()] == ["1-LR", "2-LR", "N-LR, another seed"]
+    assert "N-LR, another seed" not in [line.get_label() for line in white.lines]
+
+
 def test_noise_is_told_the_other_way_round_when_the_rows_are(noisy):
     noise, reach, *_ = noisy({"N-LR": 0.5, "1-LR": 0.4, "2-LR": 0.5}, {"N-LR": 1.0, "1-LR": 2.0, "2-LR": 1.5})
     assert noise.endswith("in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
@@ -310,9 +336,12 @@ def test_the_level_of_noise_is_compared_with_its_probability(row, record_of):
         row("figure12", "block_cushion", 0.1 * place, variant=v, tap="layer1", quantile=0.5)
         for place, v in enumerate(VARIANTS)
     ]
-    found = noise_stability.findings(record_of(rows, page="noise_stability"))
-    assert "differs by 15.0 points on average over p" in found[1]
-    assert found[1].endswith("between the smallest and the largest p by 40.0 points.")
+    found = noise_stability.findings(record_of(rows, page="noise_stability", level="0.25"))
+    assert (
+        "whose standard deviations differ by a factor of 2.0, N-LR's accuracy differs by 15.0 points on average over p"
+        in found[1]
+    )
+    assert found[1].endswith("; from p = 0.4 to 1 by 40.0 points.")
     assert found[-1].endswith(
         "In layer1 it is above that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR."
     )

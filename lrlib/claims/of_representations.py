@@ -46,7 +46,8 @@ def _appendix_a() -> Iterator[Claim]:
         ),
         "directions": (
             "no-lower-rank",
-            "And yet they need more directions for 99 % of the variance: sparsity and low rank don't go together.",
+            "In 1-LR the sparser activations before the last block need more directions for 99 % of the variance than "
+            "those after it: sparsity and low rank don't go together.",
             "more than 1000, about 10",
         ),
     }

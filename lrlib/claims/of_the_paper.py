@@ -167,4 +167,5 @@ def _compression() -> Iterator[Claim]:
             cell("effective_rank", "figure2a", "accuracy", variant="2-LR"),
             margin=-POINT,
         ),
+        instead="the linear classifier is fitted to the page's number of training images, not to all of them",
     )

@@ -31,6 +31,7 @@ class Cell:
         keys: Further keys and their values.
         network: Keys of the network that the claim is about, where it isn't the preset's own; rows about the preset's
             own stand in for it where there are none.
+        averaged: Whether several rows of a seed are averaged, such as those of two datasets.
     """
 
     page: str
@@ -38,6 +39,7 @@ class Cell:
     metric: str
     keys: tuple[tuple[str, Any], ...]
     network: tuple[tuple[str, str], ...] = ()
+    averaged: bool = False
 
     def by_seed(self, records: Mapping[str, Record]) -> pd.Series:
         """The numbers by seed; none if no record has them."""
@@ -47,6 +49,9 @@ class Cell:
                 return pd.Series(dtype=float)
             wanted = frame[key].max() if value is LARGEST else frame[key].min() if value is SMALLEST else value
             frame = frame[frame[key] == wanted]
+        if self.averaged and len(frame):
+            means: pd.Series = frame.groupby("seed").value.mean()
+            return means
         if frame.seed.duplicated().any():
             raise ValueError(f"expected keys that single out a row of each seed, got several for {self}")
         return frame.set_index("seed").value
@@ -73,9 +78,17 @@ class Cell:
         return [row for row in record.rows if dict(self.network).items() <= row.items()]
 
 
-def cell(page: str, artefact: str, metric: str, *, network: Mapping[str, str] | None = None, **keys: Any) -> Cell:
+def cell(
+    page: str,
+    artefact: str,
+    metric: str,
+    *,
+    network: Mapping[str, str] | None = None,
+    averaged: bool = False,
+    **keys: Any,
+) -> Cell:
     """A :class:`Cell` with its keys by name."""
-    return Cell(page, artefact, metric, tuple(keys.items()), tuple((network or {}).items()))
+    return Cell(page, artefact, metric, tuple(keys.items()), tuple((network or {}).items()), averaged)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrlib.plots.style import COLOURS, finished, lines, new_figure, note
+from lrlib.plots.style import COLOURS, GREY, finished, lines, new_figure, note
 from lrlib.results import Record, RecordError, over_seeds
 from lrlib.sections.cushions import BLOCKS, WITHIN, figure, of_blocks
 from lrlib.sections.noise_readings import MOMENTS
+from lrlib.sections.noise_stability import BLACK, TWIN, WHITE
 
+_ANOTHER = "N-LR, another seed"
 _MOMENTS = dict(zip(MOMENTS, ("level as standard deviation", "level as variance"), strict=True))
 
 
@@ -41,12 +43,15 @@ def _has(record: Record, artefact: str) -> bool:
 def propagation(record: Record) -> Figure:
     """Figure 4(b), or 16: squared relative change of the representation against that of the input, by setting."""
     frame = record.frame(figure("figure4b", record.rows[0]["dataset"]))
+    twin = frame.setting == TWIN
+    frame = frame.assign(variant=frame.variant.mask(twin, _ANOTHER), setting=frame.setting.mask(twin, BLACK))
     settings = list(dict.fromkeys(frame.setting))
     drawn, axes = new_figure(record, len(settings))
     for ax, setting in zip(axes, settings, strict=True):
-        lines(ax, _changes(frame[frame.setting == setting]), x="input", names=COLOURS, floor=1e-6)
+        lines(ax, _changes(frame[frame.setting == setting]), x="input", names=COLOURS | {_ANOTHER: GREY}, floor=1e-6)
         ax.set(xscale="log", yscale="log", xlabel="input: |δ|² / |x|²", ylabel="representation: |Δf|² / |f|²")
-        ax.set_title(setting.replace("_", " ") if setting == "white_box" else "black box: made on N-LR")
+        ax.set_title(setting.replace("_", " ") if setting == WHITE else "black box: made on N-LR")
+        ax.legend()
     return finished(drawn, axes)
 
 

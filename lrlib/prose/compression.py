@@ -23,9 +23,9 @@ def claim() -> str:
         f"(CIFAR-100, coarse labels), a max-margin classifier on 5 of 2,048 dimensions has {a['1-LR', 5]} % for 1-LR "
         f"(all: {a['1-LR', 2048]} %) and {a['N-LR', 5]} % for N-LR (all: {a['N-LR', 2048]} %) (table 5a). Before the "
         f"fourth block of ResNet-18 (CIFAR-10), 10 of 16,384 dimensions give {b['2-LR', 10]} % for 2-LR (all: "
-        f"{b['2-LR', 16_384]} %) and {b['N-LR', 10]} % for N-LR (all: {b['N-LR', 16_384]} %) (table 5b). Of the "
-        f"examples that fooled the network itself, PGD's, its max-margin model has a share of {c['2-LR']} right for "
-        f"2-LR and {c['N-LR']} for N-LR (table 6)."
+        f"{b['2-LR', 16_384]} %) and {b['N-LR', 10]} % for N-LR (all: {b['N-LR', 16_384]} %) (table 5b). Of PGD's "
+        f"examples that fooled 2-LR its max-margin model has a share of {c['2-LR']} right, N-LR's a share of "
+        f"{c['N-LR']} of those that follow N-LR's gradients until 1-LR is fooled (table 6)."
     )
 
 
@@ -77,8 +77,8 @@ def _size(frame: pd.DataFrame) -> list[str]:
     if components:
         largest = counts.xs(components[0], level="counted")
         more = (
-            f" With the projection on {components[0].split()[2]} components, which has to be kept too, it is "
-            f"{largest.iloc[-1]:,.0f} at width {largest.index[-1]:.0f}."
+            f" On {components[0].split()[2]} components, with the projection kept apart, it is "
+            f"{largest.iloc[-1]:,.0f} at width {largest.index[-1]:.0f}; folded into one map it is as large as on all."
         )
     return [f"**Size**: {'; '.join(said)}.{more}"]
 

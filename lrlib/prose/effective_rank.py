@@ -133,7 +133,8 @@ def _pre_activations(frame: pd.DataFrame) -> list[str]:
     after, uncut, before = (rank[rank.side == side].value.mean() for side in ("after", "uncut", "before"))
     return [
         f"**Low-rank pre-activations**: cut to rank {before:.0f}, those of N-LR have rank {after:.0f} behind the ReLU "
-        f"(uncut {uncut:.0f}), where the leading {before:.0f} directions carry {spread(ratio, 'after')} of the energy."
+        f"(uncut {uncut:.0f}; no more than there are images), where the leading {before:.0f} directions carry "
+        f"{spread(ratio, 'after')} of the energy."
     ]
 
 

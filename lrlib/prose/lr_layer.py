@@ -80,13 +80,13 @@ def _at_the_end(record: Record, metric: str) -> pd.DataFrame:
 
 def in_short(record: Record) -> str:
     """What the small training shows, in a sentence."""
-    frame, first = record.frame("spectrum"), _parameter(record, "rank") + 1
-    start, last = frame.step.min(), frame.step.max()
-    tail = frame[frame.k > first].groupby(["variant", "step", "seed"], sort=False).value.sum().reset_index()
+    frame, first = record.frame("course"), _parameter(record, "rank") + 1
+    tail = frame[frame.metric == "variance_ratio"].assign(value=lambda ratio: 1 - ratio.value)
+    start, last = tail.step.min(), tail.step.max()
     ends = {step: over_seeds(tail[tail.step == step], ["variant"]).set_index("variant").value for step in (start, last)}
     times = ends[last] / ends[start]
     return (
-        f"from step {start} to step {last} the energy behind direction {first} changes by a factor of "
+        f"from step {start} to step {last} the share of the energy behind direction {first} changes by a factor of "
         f"{times['1-LR']:.2g} with the layer and of {times['N-LR']:.2g} without."
     )
 
@@ -134,8 +134,8 @@ def _window(record: Record) -> str:
     first, second = (over_seeds(tails[tails.step == step], ["step"]).value.iloc[0] for step in sorted(set(tails.step)))
     return (
         f"**W** is of rank {between.min():.0f} to {between.max():.0f} between the cuts and of rank "
-        f"{cut.max():.0f} at most after each. What a cut takes off is small: {percent(first)} of its norm at the first "
-        f"cut, {percent(second)} at the second."
+        f"{cut.max():.0f} at most after each. What is beyond that rank is small: {percent(first)} of its norm a step "
+        f"before the first cut, {percent(second)} a step before the second."
     )
 
 

@@ -14,6 +14,8 @@ from lrlib.sections.calibrated import IDENTIFIED
 from lrlib.sections.cushions import MEDIAN, figure
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.noise_readings import Reading, reading_of
+from lrlib.sections.noise_stability import BLACK, TWIN, WHITE
+from lrlib.sections.parameters import radius
 
 
 def claim() -> str:
@@ -88,10 +90,12 @@ def _noise(record: Record) -> Iterator[str]:
     if not other.empty and len(other) > 1:
         level = (plain - other).dropna().abs().mean()
         probability = plain[other.index].max() - plain[other.index].min()
+        ratio = radius(record.runs[0]["parameters"]["level"]) ** -0.5  # a standard deviation over the variance's
         yield (
-            "**Level against probability**: the paper finds that the level of the noise changes less than p. Between "
-            f"the two readings of the level N-LR's accuracy differs by {100 * level:.1f} points on average over p, "
-            f"between the smallest and the largest p by {100 * probability:.1f} points."
+            "**Level against probability**: the paper finds that the level of the noise matters less than p. Between "
+            f"the two readings, whose standard deviations differ by a factor of {ratio:.1f}, N-LR's accuracy differs "
+            f"by {100 * level:.1f} points on average over p; from p = {other.index.min():g} to "
+            f"{other.index.max():g} by {100 * probability:.1f} points."
         )
 
 
@@ -105,8 +109,9 @@ def _plain(record: Record, artefact: str) -> pd.Series:
 def _propagation(record: Record) -> Iterator[str]:
     frame = record.frame(figure("figure4b", record.rows[0]["dataset"]))
     last = frame[frame.eps == frame.eps.iloc[-1]]
-    for setting, how in (("white_box", "made on the network itself"), ("black_box", "made on N-LR")):
-        rows = last[(last.setting == setting) | ((last.setting == "white_box") & (last.variant == "N-LR"))]
+    twin = last[(last.setting == TWIN) & (last.metric == "amplification")]
+    for setting, how in ((WHITE, "made on the network itself"), (BLACK, "made on N-LR")):
+        rows = last[(last.setting == setting) | ((last.setting == WHITE) & (last.variant == "N-LR"))]
         if setting not in set(rows.setting):
             continue
         reach, into = (rows[rows.metric == metric] for metric in ("representation_ratio", "input_ratio"))
@@ -116,6 +121,12 @@ def _propagation(record: Record) -> Iterator[str]:
             f"**Propagation**, {setting.replace('_', ' ')} ({how}), at {frame.eps.iloc[-1]}: the squared relative "
             f"change of the representation is {times}. {compare(slope, 'The factor', below=True)}"
         )
+        if setting == BLACK and not twin.empty:
+            both = pd.concat([slope[slope.variant != "N-LR"], twin])
+            yield (
+                "**Any other network is moved less** by examples that were made on N-LR: an N-LR of another seed by "
+                f"{_ratio(twin, 'N-LR')} times. {compare(both, 'Beside that one the factor', below=True)}"
+            )
 
 
 def _blocks(record: Record) -> Iterator[str]:

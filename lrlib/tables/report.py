@@ -23,6 +23,7 @@ def truncations(record: Record, *, fractions: Sequence[float]) -> pd.DataFrame:
     If none of them was, at all that were. ``ρ`` is the relative size of adversaries of the truncated classifier itself.
     """
     frame = record.frame("report_figure7")
+    frame = frame[frame.metric != "rho_whole"]
     chosen = frame.fraction.isin(fractions)
     frame = frame[chosen] if chosen.any() else frame
     made = [_MADE.get(pair, "") for pair in zip(frame.attack, frame.made, strict=True)]
