@@ -112,8 +112,8 @@ def test_a_cell_may_average_several_rows_of_a_seed(row, record_of):
         for seed in (0, 1)
         for name, value in (("mnist", 0.2 + 0.1 * seed), ("fashion-mnist", 0.4))
     ]
-    of = predicates.cell("p", "figure", "accuracy", averaged=True, variant="N-LR")
-    assert of.by_seed({"p": record_of(rows, page="p")}).round(6).to_dict() == {0: 0.3, 1: 0.35}
+    of = predicates.cell("audit", "figure", "accuracy", averaged=True, variant="N-LR")
+    assert of.by_seed({"audit": record_of(rows, page="audit")}).round(6).to_dict() == {0: 0.3, 1: 0.35}
 
 
 def test_the_committed_records_have_rows_for_every_claim():

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lrlib import paper, presets, results, sections
+from lrlib import paper, plots, presets, results, sections
 from lrlib.prose import (
     adversarial,
     compression,
