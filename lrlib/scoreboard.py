@@ -85,7 +85,9 @@ def needed(predicate: Predicate) -> str:
 
 
 def _plain(predicate: Predicate, value: float) -> str:
-    return f"{100 * value:.1f}" if predicate.in_percent else f"{value:.3f}"
+    if predicate.in_percent:
+        return f"{100 * value:.1f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
 
 
 def _unit(predicate: Predicate) -> str:
