@@ -64,7 +64,9 @@ def test_the_number_of_rows_follows_from_the_parameters(measured):
         # Accuracies and figure 2, some of them again for SVHN; figure 7 of ten classes and their mean; sparsity, also
         # of SNIP with one seed, and pre-activations of N-LR.
         "effective_rank": seeds * variants * (2 * 1 + 2 * (10 + 4) + 2 * 11 + 5) + 5 + seeds * (3 * 2 + ranks),
-        "noise_stability": seeds * (variants * (1 + 2 + 2) + (variants + 2) * 2 + (variants + 1) * (3 * 21 + 4 * 29))
+        # Propagation has three numbers: white box, black box and a twin of N-LR.
+        "noise_stability": seeds
+        * (variants * (1 + 2 + 2) + (variants + 2 + 1) * 3 + (variants + 1) * (3 * 21 + 4 * 29))
         + 12 * 4,  # a block's four layers have seven quantiles each, and one of their mean; readings, of one seed alone
         # Table 5 and figure 8; through the hybrids three clean answers, three more and two each; sizes at two widths;
         # and of table 6 three rows wherever an image was fooled.

@@ -439,6 +439,7 @@ def test_a_seed_that_diverged_in_one_precision_is_not_compared(parity):
 
 def test_a_part_that_a_record_lacks_is_left_out(search, stability, parity):
     records = {"quick": search(), "small": stability, "paper": parity({0: 0.9, 1: 0.9}, {0: 0.9, 1: 0.9})}
+    records = {preset: replace(record, preset=preset) for preset, record in records.items()}
     for part, (tell, make), preset in zip(
         training.ARTEFACTS,
         ((getattr(prose, name), getattr(own_tables, name)) for name in training.ARTEFACTS),
@@ -452,7 +453,7 @@ def test_a_part_that_a_record_lacks_is_left_out(search, stability, parity):
 
 
 def test_one_table_of_several_presets_has_a_part_for_each(search):
-    both = {"quick": search(), "small": search({("1-LR", C): (0.5, 0.5, 0.5)})}
+    both = {"quick": search(), "small": replace(search({("1-LR", C): (0.5, 0.5, 0.5)}), preset="small")}
     table = own_tables.by_preset(both, "search", own_tables.search)
     for preset, record in both.items():
         pd.testing.assert_frame_equal(table.loc[preset], own_tables.search(record))
