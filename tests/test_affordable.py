@@ -74,6 +74,12 @@ def test_pages_whose_networks_are_not_stored_are_executed_at_quick(recorded, mon
     assert at("quick", affordable.pages("small", minutes=1)) == set(sections.PAGES) - {"lr_layer"}
 
 
+def test_the_network_before_training_needs_no_store(recorded, monkeypatch):
+    recorded(0.0)
+    monkeypatch.setattr(zoo, "find", lambda spec: spec if spec.epochs else None)
+    assert at("quick", affordable.pages("small", minutes=1)) == set()
+
+
 def test_a_dataset_that_is_not_there_is_no_error(recorded, monkeypatch):
     def find(spec):
         raise DatasetError("not there")
