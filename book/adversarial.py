@@ -57,11 +57,12 @@ plots.use_style()
 Markdown(prose.claim())
 
 # %% [markdown]
-# ## Parameters
+# ## Measurement
 #
-# A parameter that is not given takes the preset's default.
+# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Figures,
+# tables and findings below are drawn from that record and the committed ones of other presets; each says which.
 
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -83,19 +84,21 @@ parameters = section.Parameters.of(
     search_steps=search_steps,
     gallery=gallery,
 )
-tables.parameters(parameters)
-
-# %% [markdown]
-# ## Measurement
-#
-# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Figures,
-# tables and findings below are drawn from that record and the committed ones of other presets; each says which.
 
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(origins.told(records))
+
+# %% [markdown]
+# ## What was found
+
+# %% tags=["remove-input"]
+Markdown(tables.by_heading(records, prose.findings))
+
+# %% [markdown]
+# At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
+# verdict on the paper.
 
 # %% [markdown]
 # ## Table 1: accuracy under PGD
@@ -192,21 +195,26 @@ plots.of_each(plots.gallery, records);
 plots.of_each(plots.path, records);
 
 # %% [markdown]
-# ## What was found
-
-# %% tags=["remove-input"]
-Markdown(tables.by_heading(records, prose.findings))
-
-# %% [markdown]
-# At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
-# verdict on the paper.
-#
 # ## What of the paper is here
 #
 # Every table and figure of this section against the presets.
 
 # %% tags=["remove-input"]
 tables.matrix("adversarial")
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

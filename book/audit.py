@@ -57,12 +57,7 @@ from lrlib.tables import own as own_tables
 plots.use_style()
 Markdown(prose.claim())
 
-# %% [markdown]
-# ## Parameters
-#
-# A parameter that is not given takes the preset's default.
-
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -84,11 +79,9 @@ parameters = section.Parameters.of(
     radii=radii,
     measure=measure,
 )
-tables.parameters(parameters)
 
 # %%
 records = sections.standing("audit", parameters, record)
-Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The verdicts
@@ -128,6 +121,20 @@ own_tables.by_preset(records, "audit", own_tables.audit)
 
 # %% mystnb={"image": {"alt": "Accuracy against the radius in pixels for each network, under the loss of the paper and in the worst case of three losses"}}
 plots.of_latest(plots.radii, records);
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

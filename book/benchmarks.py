@@ -41,20 +41,19 @@ from lrlib.tables import own as own_tables
 
 plots.use_style()
 
-# %% [markdown]
-# ## Parameters
-#
-# A parameter that is not given takes the preset's default.
-
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset, parts=parts, width=width, batch_size=batch_size, sizes=sizes, widths=widths, attacked=attacked, rounds=rounds, measure=measure
 )
-tables.parameters(parameters)
 
 # %%
 records = sections.standing("benchmarks", parameters, record)
-Markdown(origins.told(records))
+
+# %% [markdown]
+# ## What was found
+
+# %% tags=["remove-input"]
+Markdown(tables.sentences(prose.findings(records)))
 
 # %% [markdown]
 # ## W by factors and as a matrix
@@ -116,10 +115,18 @@ own_tables.costs(records, "deepfool")
 own_tables.costs(records, "spectrum")
 
 # %% [markdown]
-# ## In words
+# ## Where the numbers come from
 
 # %% tags=["remove-input"]
-Markdown(tables.sentences(prose.findings(records)))
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

@@ -48,12 +48,7 @@ from lrlib.tables import own as own_tables
 plots.use_style()
 Markdown(prose.claim())
 
-# %% [markdown]
-# ## Parameters
-#
-# A parameter that is not given takes the preset's default.
-
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -67,11 +62,9 @@ parameters = section.Parameters.of(
     precision=precision,
     measure=measure,
 )
-tables.parameters(parameters)
 
 # %%
 records = sections.standing("calibration", parameters, record)
-Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The fit
@@ -80,14 +73,14 @@ Markdown(origins.told(records))
 # pixels, the accuracy of a network trained on clean images falls to nothing before the first of the paper's radii; the
 # digits, of 8 x 8 pixels, take far larger ones.
 
+# %% tags=["remove-input"]
+Markdown(tables.by_heading(records, prose.findings))
+
 # %% mystnb={"image": {"alt": "Accuracy of N-LR against the radius: the paper's numbers and the closest setting of each unit, for 7 and for 20 steps"}}
 plots.of_latest(plots.calibration, records);
 
 # %%
 own_tables.by_preset(records, "calibration", own_tables.calibration)
-
-# %% tags=["remove-input"]
-Markdown(tables.by_heading(records, prose.findings))
 
 # %% [markdown]
 # ## bf16 against fp32
@@ -100,6 +93,20 @@ own_tables.by_preset(records, "precision", own_tables.precision)
 
 # %% tags=["remove-input"]
 Markdown(tables.by_heading(records, prose.precision))
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

@@ -47,11 +47,12 @@ plots.use_style()
 Markdown(prose.claim())
 
 # %% [markdown]
-# ## Parameters
+# ## Measurement
 #
-# A parameter that is not given takes the preset's default.
+# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Table
+# and findings below are of that record and the committed ones of other presets; each says which.
 
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -65,19 +66,20 @@ parameters = section.Parameters.of(
     probability=probability,
     attacked=attacked,
 )
-tables.parameters(parameters)
-
-# %% [markdown]
-# ## Measurement
-#
-# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Table
-# and findings below are of that record and the committed ones of other presets; each says which.
 
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(origins.told(records))
+
+# %% [markdown]
+# ## What was found
+
+# %% tags=["remove-input"]
+Markdown(tables.by_heading(records, prose.findings))
+
+# %% [markdown]
+# With one seed, differences of a point or two are within what another seed changes.
 
 # %% [markdown]
 # ## What does what
@@ -89,14 +91,20 @@ Markdown(origins.told(records))
 own_tables.by_preset(records, "controls", own_tables.controls)
 
 # %% [markdown]
-# ## What was found
+# ## Where the numbers come from
 
 # %% tags=["remove-input"]
-Markdown(tables.by_heading(records, prose.findings))
+Markdown(origins.told(records))
 
 # %% [markdown]
-# With one seed, differences of a point or two are within what another seed changes.
+# ## Parameters
 #
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
+
+# %% [markdown]
 # ## Run this page again
 
 # %% tags=["remove-input"]

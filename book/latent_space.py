@@ -51,11 +51,13 @@ plots.use_style()
 Markdown(prose.claim())
 
 # %% [markdown]
-# ## Parameters
+# ## Measurement
 #
-# A parameter that is not given takes the preset's default.
+# One call trains the autoencoders and classifiers that are not there yet, measures all rows of this page and keeps them
+# as a record. Figures, tables and findings below are drawn from that record and the committed ones of other presets;
+# each says which.
 
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -67,20 +69,21 @@ parameters = section.Parameters.of(
     iterations=iterations,
     adversaries=adversaries,
 )
-tables.parameters(parameters)
-
-# %% [markdown]
-# ## Measurement
-#
-# One call trains the autoencoders and classifiers that are not there yet, measures all rows of this page and keeps them
-# as a record. Figures, tables and findings below are drawn from that record and the committed ones of other presets;
-# each says which.
 
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(origins.told(records))
+
+# %% [markdown]
+# ## What was found
+
+# %% tags=["remove-input"]
+Markdown(tables.by_heading(records, prose.findings))
+
+# %% [markdown]
+# At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
+# verdict on the report.
 
 # %% [markdown]
 # ## The report's figure 4: accuracy
@@ -132,21 +135,26 @@ own_tables.by_preset(records, "report_figure4", latent_tables.classified)
 own_tables.by_preset(records, "report_figure4", latent_tables.orderings)
 
 # %% [markdown]
-# ## What was found
-
-# %% tags=["remove-input"]
-Markdown(tables.by_heading(records, prose.findings))
-
-# %% [markdown]
-# At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
-# verdict on the report.
-#
 # ## What of the report is here
 #
 # Every figure of these sections against the presets.
 
 # %% tags=["remove-input"]
 tables.matrix("latent_space")
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

@@ -228,12 +228,14 @@ Markdown(prose.code("factored step"))
 # The step of $\mathbf b$ stands in neither algorithm. Here it takes half of `step_size` times the gradient in
 # $\mathbf b$, with the new $\mathbf W$; that of $\mathbf W$ takes `step_size`, over the mean square of
 # $\|a_i + \mathbf b\|$, times its gradient.
-#
-# ## Parameters
-#
-# A parameter that is not given takes the preset's default.
 
-# %%
+# %% [markdown]
+# ## Measurement
+#
+# A network of one hidden layer is trained plainly for a few steps; then it goes on with an LR layer on its hidden
+# activations and, from the same weights and on the same batches, without.
+
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -251,19 +253,20 @@ parameters = section.Parameters.of(
     batch_size=batch_size,
     size=size,
 )
-tables.parameters(parameters)
-
-# %% [markdown]
-# ## Measurement
-#
-# A network of one hidden layer is trained plainly for a few steps; then it goes on with an LR layer on its hidden
-# activations and, from the same weights and on the same batches, without.
 
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(origins.told(records))
+
+# %% [markdown]
+# ## What was found
+
+# %% tags=["remove-input"]
+Markdown(tables.by_heading(records, prose.findings))
+
+# %% [markdown]
+# These are small images and one hidden layer: enough to see the method at work, and no verdict on the paper. What it does to the paper's networks is on the [next page](effective_rank).
 
 # %% [markdown]
 # ## The spectrum, step by step
@@ -312,20 +315,26 @@ Markdown(prose.counted(measured))
 own_tables.costs(results.committed("benchmarks"), "layer")
 
 # %% [markdown]
-# ## What was found
-
-# %% tags=["remove-input"]
-Markdown(tables.by_heading(records, prose.findings))
-
-# %% [markdown]
-# These are small images and one hidden layer: enough to see the method at work, and no verdict on the paper. What it does to the paper's networks is on the [next page](effective_rank).
-#
 # ## What of the paper is here
 #
 # Figure 1 is a drawing, and the picture above is the book's own.
 
 # %% tags=["remove-input"]
 tables.matrix("lr_layer")
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

@@ -58,11 +58,12 @@ plots.use_style()
 Markdown(prose.claim())
 
 # %% [markdown]
-# ## Parameters
+# ## Measurement
 #
-# A parameter that is not given takes the preset's default.
+# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Figures,
+# tables and findings below are drawn from that record and the committed ones of other presets; each says which.
 
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -78,19 +79,21 @@ parameters = section.Parameters.of(
     eps=eps,
     steps=steps,
 )
-tables.parameters(parameters)
-
-# %% [markdown]
-# ## Measurement
-#
-# One call trains the networks that are not there yet, measures all rows of this page and keeps them as a record. Figures,
-# tables and findings below are drawn from that record and the committed ones of other presets; each says which.
 
 # %%
 measured = section.measure(parameters)
 sections.keep(measured, parameters, record)
 records = tables.beside_this_run(measured)
-Markdown(origins.told(records))
+
+# %% [markdown]
+# ## What was found
+
+# %% tags=["remove-input"]
+Markdown(tables.by_heading(records, prose.findings))
+
+# %% [markdown]
+# At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
+# verdict on the paper.
 
 # %% [markdown]
 # ## The report's figure 7, for every classifier
@@ -142,21 +145,26 @@ plots.of_each(plots.truncated_networks, records);
 own_tables.by_preset(records, "truncated_networks", report_tables.truncated_networks)
 
 # %% [markdown]
-# ## What was found
-
-# %% tags=["remove-input"]
-Markdown(tables.by_heading(records, prose.findings))
-
-# %% [markdown]
-# At the preset `quick` these are small networks on small images: the numbers show that the machinery runs, and are no
-# verdict on the paper.
-#
 # ## What of the paper is here
 #
 # Every table and figure of this section against the presets.
 
 # %% tags=["remove-input"]
 tables.matrix("svd_truncation")
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

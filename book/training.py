@@ -41,12 +41,7 @@ from lrlib.tables import own as own_tables
 plots.use_style()
 Markdown(prose.claim())
 
-# %% [markdown]
-# ## Parameters
-#
-# A parameter that is not given takes the preset's default.
-
-# %%
+# %% tags=["hide-input"]
 parameters = section.Parameters.of(
     preset,
     seeds=seeds,
@@ -56,11 +51,9 @@ parameters = section.Parameters.of(
     parity_epochs=parity_epochs,
     measure=measure,
 )
-tables.parameters(parameters)
 
 # %%
 records = sections.standing("training", parameters, record)
-Markdown(origins.told(records))
 
 # %% [markdown]
 # ## The search
@@ -102,6 +95,20 @@ own_tables.by_preset(records, "parity", own_tables.parity)
 
 # %% tags=["remove-input"]
 Markdown(tables.sentences(prose.parity(records)))
+
+# %% [markdown]
+# ## Where the numbers come from
+
+# %% tags=["remove-input"]
+Markdown(origins.told(records))
+
+# %% [markdown]
+# ## Parameters
+#
+# A parameter that is not given takes the preset's default.
+
+# %% tags=["remove-input"]
+tables.parameters(parameters)
 
 # %% [markdown]
 # ## Run this page again

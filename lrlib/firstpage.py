@@ -18,7 +18,7 @@ from lrlib.claims.predicates import (
 )
 from lrlib.prose import benchmarks, lr_layer
 from lrlib.results import Record
-from lrlib.scoreboard import ABOUT, MARKS, TITLES
+from lrlib.scoreboard import ABOUT, MARKS, TITLES, address, number, verdict_html
 from lrlib.sections import calibrated, training
 from lrlib.sections import verdicts as audited
 
@@ -29,6 +29,14 @@ _SAID = {
     INCONCLUSIVE: "inconclusive",
     TOO_FEW: f"measured on fewer than {FEWEST_SEEDS} seeds, which decides nothing",
     UNMEASURED: "not measured",
+}
+# What the paper's abstract says of its networks, and the claims that say it in numbers.
+_THESES = {
+    "Few directions suffice": ("rank-1-lr", "rank-2-lr"),
+    "As accurate as before": ("accuracy-1-lr", "accuracy-2-lr"),
+    "Harder to attack": ("pgd-8-1-lr", "pgd-8-2-lr", "perturbation-deepfool-1-lr", "perturbation-deepfool-2-lr"),
+    "Steadier under noise": ("noise-0.4-1-lr", "noise-0.4-2-lr"),
+    "Compressible": ("compressed-5a-10", "compressed-5b-10", "model-compression"),
 }
 _Saying = Callable[[Record], str]
 # What each page is about, and who says what was found there; None where its claims do.
@@ -72,7 +80,7 @@ def deciding(by_preset: Records, order: list[str]) -> str | None:
 
 
 def state(by_preset: Records, order: list[str]) -> str:
-    """What holds, what doesn't, and how sure that is, as Markdown.
+    """What holds, what doesn't, and how sure that is, as Markdown: thesis by thesis, then of all claims.
 
     Args:
         by_preset: Records by preset and page.
@@ -91,10 +99,25 @@ def state(by_preset: Records, order: list[str]) -> str:
     without = [name for name in order if name not in (preset, WITHOUT_VERDICT) and not _has_verdicts(found, name)]
     rest = "".join(f" At `{name}` no claim is measured yet." for name in without)
     return (
-        f"Of {len(found)} claims, at the preset `{preset}` ({ABOUT[preset].removeprefix(f'{preset}: ')}):\n\n"
-        + "\n".join(lines)
-        + f"\n\n{_sure(found, preset)}{rest}"
+        f"At the preset `{preset}` ({ABOUT[preset].removeprefix(f'{preset}: ')}):\n\n{_theses(found, preset)}\n\n"
+        f"Of all {len(found)} claims:\n\n" + "\n".join(lines) + f"\n\n{_sure(found, preset)}{rest}"
     )
+
+
+def _theses(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str) -> str:
+    """Each thesis with its claims: the verdict, the sentence, the printed number and ours."""
+    by_id = {claim.id: claim for claim in claims()}
+    lines = []
+    for thesis, names in _THESES.items():
+        lines.append(f"- **{thesis}**")
+        for claim in map(by_id.__getitem__, names):
+            published, strong = found[claim.id][preset]
+            ours = number(claim.published, published)
+            under = f"; under strong attacks {verdict_html(strong)}" if strong and strong.verdict in MARKS else ""
+            said = f"printed: {claim.printed}" + (f"; ours: {ours}" if ours else "")
+            link = f"<a href='{address(claim)}'>{said}</a>"
+            lines.append(f"  - {verdict_html(published)} {claim.sentence} ({link}){under}")
+    return "\n".join(lines)
 
 
 def _has_verdicts(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str) -> bool:

@@ -173,18 +173,18 @@ def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], preset
 
 def _cell(claim: Claim, published: Judged, strong: Judged | None) -> str:
     if published.verdict == UNMEASURED:
-        return _verdict(published)
+        return verdict_html(published)
     about = [number(claim.published, published), f"{published.seeds} seed{'s' if published.seeds > 1 else ''}"]
     about += ["another network stands in"] * published.stand_in + [escape(claim.instead)] * bool(claim.instead)
     about += [drift.OLDER] * published.older
-    text = f"{_verdict(published)}<br><small>{', '.join(about)}</small>"
+    text = f"{verdict_html(published)}<br><small>{', '.join(about)}</small>"
     if claim.strong is None or strong is None or strong.verdict in (UNMEASURED, MACHINERY):
         return text
     under = ", ".join([number(claim.strong, strong)] + [drift.OLDER] * strong.older)
-    return f"{text}<br>strong attacks: {_verdict(strong)}<br><small>{under}</small>"
+    return f"{text}<br>strong attacks: {verdict_html(strong)}<br><small>{under}</small>"
 
 
-def _verdict(found: Judged) -> str:
+def verdict_html(found: Judged) -> str:
     """A verdict with its mark, for colour alone tells some readers nothing."""
     kind = found.verdict.replace(" ", "-")
     return f"<span class='verdict {kind}'>{MARKS.get(found.verdict, '·')} {found.verdict}</span>"

@@ -138,6 +138,20 @@ def test_the_summary_counts_every_claim_once():
             assert sum(map(int, re.findall(r"(\d+) in \[", found[2]))) == int(found[1])
 
 
+def test_every_thesis_has_its_claims_with_the_verdicts_and_numbers_of_the_scoreboard():
+    said = firstpage.state(RECORDS, ORDER)
+    preset = firstpage.deciding(RECORDS, ORDER)
+    board = scoreboard.table(RECORDS)
+    lines = re.findall(
+        r"^  - <span class='verdict [\w-]+'>. ([^<]+)</span> (.+) \(<a href='(\w+).html#", said, re.MULTILINE
+    )
+    assert len(re.findall(r"^- \*\*[A-Z]", said, re.MULTILINE)) == 5 and len(lines) >= 10
+    for verdict, sentence, page in lines:
+        (row,) = board[board.claim == sentence].to_dict("records")
+        assert verdict == row[f"{preset}, as published"] and f"; ours: {row[preset]}</a>" in said
+        assert page in scoreboard.TITLES
+
+
 def test_without_records_of_a_deciding_preset_nothing_is_said_to_hold():
     only_quick = {"quick": RECORDS["quick"]}
     assert firstpage.deciding(only_quick, ORDER) is None

@@ -202,10 +202,11 @@ def test_a_figure_says_that_the_schedules_were_shortened(row, record_of):
     assert plots.noise(record)._supxlabel.get_text() == "preset quick · digits · 1 seed · 6 of 24 epochs"
 
 
-def test_only_the_outermost_panel_has_a_label_and_a_legend(table1):
-    first, *others = plots.attacked(table1).axes
-    assert first.get_ylabel() == "accuracy" and first.get_legend() is not None
-    assert all(ax.get_ylabel() == "" and ax.get_legend() is None for ax in others)
+def test_only_the_outermost_panels_have_a_label_and_the_first_a_legend(table1):
+    first, second, third, fourth = plots.attacked(table1).axes  # two rows of two
+    assert first.get_ylabel() == third.get_ylabel() == "accuracy" and first.get_legend() is not None
+    assert second.get_ylabel() == fourth.get_ylabel() == ""
+    assert all(ax.get_legend() is None for ax in (second, third, fourth))
 
 
 def test_a_single_seed_is_drawn_without_a_band(row, record_of):

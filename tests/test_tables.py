@@ -33,7 +33,7 @@ KEYS = ["setting", "eps", "steps"]
 
 def test_the_papers_number_and_ours_stand_in_the_cell_of_their_keys(table1):
     table = tables.beside_paper("table1", {"ours": table1(0.2, 0.4)}, metric="adversarial_accuracy", rows=KEYS, **WHERE)
-    cell = table.loc[("white_box", "8/255", 7)]
+    cell = table.loc[("white box", "8/255", 7)]
     for variant in ("N-LR", "1-LR"):
         keys = {"setting": "white_box", "eps": "8/255", "steps": 7}
         assert cell[variant, "paper"].removesuffix(" ?") == paper.printed("table1", variant=variant, **WHERE, **keys)
@@ -41,19 +41,23 @@ def test_the_papers_number_and_ours_stand_in_the_cell_of_their_keys(table1):
     assert cell["N-LR", "ours"] == "30.0 ± 127.1" and cell["1-LR", "ours"] == "40.0 ± 127.1"
 
 
-def test_the_difference_is_ours_less_the_papers(table1):
+def test_the_difference_is_ours_less_the_papers_where_the_dataset_is_the_same(table1):
+    record, digits = table1(0.2, 0.4), table1(0.2, 0.4)
+    record.rows[:] = [row | {"dataset": "cifar10"} for row in record.rows]
+    digits.rows[:] = [row | {"dataset": "digits"} for row in digits.rows]
     table = tables.beside_paper(
         "table1",
-        {"ours": table1(0.2, 0.4)},
+        {"ours": record, "digits": digits},
         metric="adversarial_accuracy",
         rows=KEYS,
         difference=True,
         **WHERE,
     )
+    assert table.loc[("white box", "8/255", 7), ("N-LR", "digits")] == "30.0 ± 127.1"
     printed = float(paper.printed("table1", variant="N-LR", setting="white_box", eps="8/255", steps=7, **WHERE))
     sign = "+" if printed < 30 else "−"
-    assert table.loc[("white_box", "8/255", 7), ("N-LR", "ours")] == f"30.0 ± 127.1 ({sign}{abs(30 - printed):.1f})"
-    assert table.loc[("white_box", "12/255", 7), ("N-LR", "ours")] == "30.0 ± 127.1"  # no number of the paper
+    assert table.loc[("white box", "8/255", 7), ("N-LR", "ours")] == f"30.0 ± 127.1 ({sign}{abs(30 - printed):.1f})"
+    assert table.loc[("white box", "12/255", 7), ("N-LR", "ours")] == "30.0 ± 127.1"  # no number of the paper
 
 
 def test_our_rows_may_be_of_another_artefact_and_metric_and_missing_from_some_records(table1):
@@ -68,7 +72,7 @@ def test_our_rows_may_be_of_another_artefact_and_metric_and_missing_from_some_re
         ours="other",
         **WHERE,
     )
-    assert table.loc[("white_box", "8/255", 7), ("N-LR", "other")] == "30.0 ± 127.1"
+    assert table.loc[("white box", "8/255", 7), ("N-LR", "other")] == "30.0 ± 127.1"
     assert "plain" not in table.columns.get_level_values(1)
 
 
@@ -80,11 +84,14 @@ def test_every_cell_of_the_paper_is_shown_and_marked_where_it_is_in_doubt(table1
     shown = 0
     for cell in cells.itertuples():
         mark = " ?" if cell.suspicious else ""
-        assert table.loc[(cell.setting, cell.eps, cell.steps), (cell.variant, "paper")] == f"{cell.printed}{mark}"
+        assert (
+            table.loc[(cell.setting.replace("_", " "), cell.eps, cell.steps), (cell.variant, "paper")]
+            == f"{cell.printed}{mark}"
+        )
         shown += 1
     assert shown == (table.loc[:, (slice(None), "paper")] != "").sum().sum() > 0
     doubtful = tables.beside_paper("table3", {"ours": table3(table1)}, metric="rho", rows=["attack", "setting"])
-    assert doubtful.loc[("deepfool", "white_box"), ("1-LR", "paper")] == "0.17 ?"
+    assert doubtful.loc[("deepfool", "white box"), ("1-LR", "paper")] == "0.17 ?"
 
 
 def table3(table1):
@@ -96,9 +103,9 @@ def table3(table1):
 
 def test_what_only_one_side_has_is_empty_on_the_other(table1):
     table = tables.beside_paper("table1", {"ours": table1(0.2, 0.4)}, metric="adversarial_accuracy", rows=KEYS, **WHERE)
-    assert table.loc[("white_box", "12/255", 7), ("N-LR", "paper")] == ""
-    assert table.loc[("white_box", "12/255", 7), ("N-LR", "ours")] == "30.0 ± 127.1"
-    assert table.loc[("white_box", "16/255", 20), ("N-LR", "ours")] == ""
+    assert table.loc[("white box", "12/255", 7), ("N-LR", "paper")] == ""
+    assert table.loc[("white box", "12/255", 7), ("N-LR", "ours")] == "30.0 ± 127.1"
+    assert table.loc[("white box", "16/255", 20), ("N-LR", "ours")] == ""
     assert not table.isna().any(axis=None)
 
 
@@ -107,8 +114,9 @@ def test_rows_stand_in_the_papers_order_and_columns_by_variant(table1):
     table = tables.beside_paper("table1", records, metric="adversarial_accuracy", rows=KEYS, **WHERE)
     cells = paper.table("table1")
     cells = cells[(cells.metric == "adversarial_accuracy") & (cells.dataset == "cifar10") & (cells.arch == "resnet18")]
+    cells = cells.assign(setting=cells.setting.str.replace("_", " "))
     order = list(dict.fromkeys(cells[KEYS].itertuples(index=False, name=None)))
-    assert table.index.to_list() == [*order, ("white_box", "12/255", 7)]
+    assert table.index.to_list() == [*order, ("white box", "12/255", 7)]
     assert table.columns.to_list() == [(variant, who) for variant in ("N-LR", "1-LR") for who in ("paper", "a", "b")]
 
 
@@ -120,7 +128,7 @@ def test_one_numeric_key_is_sorted_by_its_value(row, record_of):
 
 def test_accuracies_are_percentages_and_other_numbers_are_not(table1):
     table = tables.beside_paper("table3", {"ours": table3(table1)}, metric="rho", rows=["setting", "attack"])
-    assert table.loc[("white_box", "deepfool"), ("N-LR", "ours")] == "0.300 ± 1.271"
+    assert table.loc[("white box", "deepfool"), ("N-LR", "ours")] == "0.300 ± 1.271"
 
 
 def test_a_single_seed_has_no_interval(row, record_of):
@@ -219,7 +227,7 @@ def test_committed_records_make_tables_without_a_gap_on_our_side(page):
     assert isinstance(table, pd.DataFrame)
 
 
-def test_findings_stand_under_their_preset_the_largest_first_and_a_record_without_the_rows_says_so(table1):
+def test_findings_stand_under_their_preset_and_smaller_presets_are_folded_away(table1):
     quick = table1(0.2, 0.4)
     small = results.Record("adversarial", "small", quick.runs, quick.rows)
 
@@ -229,6 +237,16 @@ def test_findings_stand_under_their_preset_the_largest_first_and_a_record_withou
         return [f"{len(record.rows)} rows"]
 
     text = tables.by_heading({"this run (quick)": quick, "small record": small}, findings)
-    first, second, third, fourth = text.split("\n\n")
+    first, second, third, fourth, fifth = text.split("\n\n")
     assert first == "At the preset `small`:" and "before the page had" in second
-    assert third == "At the preset `quick`, this run:" and fourth == f"- {len(quick.rows)} rows"
+    assert third == "<details>\n<summary>At the preset <code>quick</code>, this run</summary>"
+    assert fourth == f"- {len(quick.rows)} rows" and fifth == "</details>"
+
+
+def test_a_run_beside_its_own_presets_record_is_not_folded_away(table1):
+    quick = table1(0.2, 0.4)
+    small = results.Record("adversarial", "small", quick.runs, quick.rows)
+    records = {"quick record": quick, "small record": small, "this run (quick)": quick}
+    text = tables.by_heading(records, lambda record: ["a finding"])
+    assert "At the preset `quick`, this run:" in text
+    assert text.count("<details>") == text.count("<code>quick</code></summary>") == 1

@@ -3,6 +3,8 @@
 
 const NUMBER = /^[+−-]?(\d+(\.\d+)?|\.\d+)(e[+−-]?\d+)?/i;
 
+const LONG = 30; // rows above which a table scrolls within itself
+
 /** What a cell is sorted by: a number, a fraction such as 8/255, or its text. */
 function sortKey(text) {
   const plain = text.trim().replaceAll("−", "-");
@@ -32,6 +34,17 @@ function unspan(body) {
       }
     }
   });
+}
+
+/** Put the names of the row keys, which pandas gives a line of their own, into the empty cells of the line above. */
+function joinHeadings(head) {
+  const [above, last] = [...(head?.rows ?? [])].slice(-2);
+  if (!last || above.cells.length !== last.cells.length) return;
+  const full = (row) => [...row.cells].map((cell) => cell.textContent.trim() !== "");
+  const [upper, lower] = [full(above), full(last)];
+  if (upper.some((is, i) => is && lower[i])) return;
+  lower.forEach((is, i) => is && above.cells[i].replaceWith(last.cells[i].cloneNode(true)));
+  last.remove();
 }
 
 /** The lowest heading with a text for each column, by the column's number. */
@@ -98,15 +111,23 @@ function button(text, act) {
   return made;
 }
 
+/** Shade the edges of a table behind which there is more of it. */
+function showMore(view, scrolled) {
+  const { scrollLeft, scrollTop, clientWidth, clientHeight, scrollWidth, scrollHeight } = scrolled;
+  view.classList.toggle("more-right", scrollLeft + clientWidth < scrollWidth - 1);
+  view.classList.toggle("more-below", scrollTop + clientHeight < scrollHeight - 1);
+}
+
 function equip(table, number) {
   for (const cell of table.querySelectorAll("tbody td")) {
     const text = cell.textContent.trim();
     if (NUMBER.test(text) && text.length <= 20) cell.classList.add("number");
   }
-  const frame = document.createElement("div");
-  const scrolled = document.createElement("div");
-  frame.className = "numbers";
-  scrolled.className = "numbers-scroll";
+  joinHeadings(table.tHead);
+  const [frame, view, scrolled] = ["numbers", "numbers-view", "numbers-scroll"].map((className) =>
+    Object.assign(document.createElement("div"), { className }),
+  );
+  scrolled.classList.toggle("long", table.tBodies[0].rows.length > LONG);
   scrolled.tabIndex = 0;
   scrolled.setAttribute("role", "region");
   scrolled.setAttribute("aria-label", `table ${number}`);
@@ -114,7 +135,11 @@ function equip(table, number) {
   scrolled.append(table);
   const tools = Object.assign(document.createElement("div"), { className: "numbers-tools" });
   tools.append(...origin(frame), button("copy table", (made) => copy(table, made)));
-  frame.append(tools, scrolled);
+  view.append(scrolled);
+  frame.append(tools, view);
+  const hint = () => showMore(view, scrolled);
+  scrolled.addEventListener("scroll", hint);
+  new ResizeObserver(hint).observe(scrolled);
   if (!table.tHead || table.tBodies[0].rows.length < 3) return;
   for (const [column, heading] of headings(table)) {
     const sorter = button("", () => sortBy(table, column, heading));
@@ -124,10 +149,10 @@ function equip(table, number) {
   }
 }
 
-/** A link to where a page says where its numbers come from, if it says so above. */
+/** A link to where a page says where its numbers come from; what stands below that has none. */
 function origin(of) {
   const there = document.getElementById("origins");
-  if (!there || !(there.compareDocumentPosition(of) & Node.DOCUMENT_POSITION_FOLLOWING)) return [];
+  if (!there || !(there.compareDocumentPosition(of) & Node.DOCUMENT_POSITION_PRECEDING)) return [];
   return [Object.assign(document.createElement("a"), { href: "#origins", textContent: "where from", className: "origin" })];
 }
 

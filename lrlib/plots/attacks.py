@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, finished, lines, new_figure, note
+from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, explain, finished, lines, new_figure, note
 from lrlib.results import Record, over_seeds, unpack_image
 from lrlib.sections import calibrated
 from lrlib.sections import calibration as section
@@ -49,7 +49,7 @@ def gallery(record: Record) -> Figure:
     )
     for row in frame.itertuples():
         top, column = 2 * variants.index(row.variant), examples.index(row.example)
-        pairs = ((row.image, f"{row.predicted}"), (row.image_adv, f"{row.predicted_adv}, ρ {row.value:.2f}"))
+        pairs = ((row.image, f"{row.predicted}"), (row.image_adv, f"{row.predicted_adv}, ρ {row.value:.2g}"))
         for ax, (image, title) in zip(axes[top : top + 2, column], pairs, strict=True):
             ax.imshow(unpack_image(image), cmap="gray", vmin=0, vmax=255)
             ax.set_title(title, fontsize="small")
@@ -59,7 +59,7 @@ def gallery(record: Record) -> Figure:
     for i, variant in enumerate(variants):
         axes[2 * i, 0].set_ylabel(f"{variant}\noriginal")
         axes[2 * i + 1, 0].set_ylabel(f"{variant}\nDeepFool")
-    figure.supxlabel(note(record), fontsize="x-small", color="0.35")
+    explain(figure, note(record))
     return figure
 
 

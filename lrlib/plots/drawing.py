@@ -24,9 +24,10 @@ def idea() -> Figure:
     Returns:
         A figure of no data: solid arrows are data, dashed ones belong to the virtual layer and exist in training only.
     """
-    figure, ax = plt.subplots(figsize=(8.0, 3.6))
+    figure = plt.figure(figsize=(8.0, 3.2), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
     figure.patch.set_alpha(0)
-    ax.set(xlim=(-0.3, 9.6), ylim=(-0.95, 3.0))
+    ax.set(xlim=(-0.3, 9.6), ylim=(-1.0, 2.8))
     ax.axis("off")
     for text, x in _NETWORK.items():
         _box(ax, x, 0.5, text, NETWORK)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrlib.packing import unpack_points
-from lrlib.plots.style import COLOURS, MARKERS, finished, lines, new_figure, note
+from lrlib.plots.style import COLOURS, MARKERS, explain, finished, lines, new_figure, note
 from lrlib.results import Record, over_seeds
 
 
@@ -60,7 +60,7 @@ def plane(record: Record) -> Figure:
     frame = record.frame("figure8")
     shown = frame[frame["points"].notna()]
     figure, axes = new_figure(record, len(shown), bands=False)
-    figure.supxlabel(f"{note(record)}; the points are of seed {shown.seed.iloc[0]}", fontsize="x-small", color="0.35")
+    explain(figure, f"{note(record)}; the points are of seed {shown.seed.iloc[0]}")
     for ax, row in zip(axes, shown.itertuples(), strict=True):
         points, labels = unpack_points(row.points)
         colours = np.array(sns.color_palette("husl", int(labels.max()) + 1))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, PURPLE, SKY, finished, lines, new_figure, note
+from lrlib.plots.style import BLUE, COLOURS, GREEN, ORANGE, PURPLE, SKY, explain, finished, lines, new_figure, note
 from lrlib.results import Record, RecordError, over_seeds
 
 _CURVES = {"train": BLUE, "test": GREEN, "made once": ORANGE, "made again": PURPLE, "DeepFool's, made once": SKY}
@@ -97,7 +97,7 @@ def grid(
     size = (max(width * len(columns), 5.0), 3.2 * len(datasets))
     figure, axes = plt.subplots(len(datasets), len(columns), squeeze=False, figsize=size)
     bands = " · bands: 95 % interval over seeds" if frame.seed.nunique() > 1 else ""
-    figure.supxlabel(f"{note(_of(record, frame))}{bands}", fontsize="x-small", color="0.35")
+    explain(figure, f"{note(_of(record, frame))}{bands}")
     cells = ((dataset, column) for dataset in datasets for column in columns)
     return figure, dict(zip(cells, axes.flat, strict=True))
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrlib.plots.style import COLOURS, GREY, finished, lines, new_figure, note
+from lrlib.plots.style import COLOURS, GREY, explain, finished, lines, new_figure, note
 from lrlib.results import Record, RecordError, over_seeds
 from lrlib.sections.cushions import BLOCKS, WITHIN, figure, of_blocks
 from lrlib.sections.noise_readings import MOMENTS
@@ -86,7 +86,7 @@ def block_cushions(record: Record) -> Figure:
         for ax in line[1:]:
             ax.set_ylabel("")
     axes[0, 0].legend()
-    drawn.supxlabel(note(record), fontsize="x-small", color="0.35")
+    explain(drawn, note(record))
     return drawn
 
 

@@ -33,12 +33,25 @@ def use_style() -> None:
 
 
 def new_figure(record: Record, count: int, *, height: float = 3.4, bands: bool = True) -> tuple[Figure, list[Axes]]:
-    """A row of so many panels, with the note below; ``bands`` says whether they show intervals over seeds."""
-    width = {1: 5.0, 2: 7.2, 3: 9.0}.get(count, 10.0)
-    figure, axes = plt.subplots(1, count, squeeze=False, figsize=(width, height))
+    """So many panels, four of them in two rows, with the note below.
+
+    Args:
+        record: Whose rows are drawn.
+        count: How many panels.
+        height: Of a row, in inches.
+        bands: Whether intervals over seeds are drawn.
+    """
+    rows = 2 if count == 4 else 1
+    width = {1: 5.0, 2: 7.2, 3: 9.0, 4: 7.2}.get(count, 10.0)
+    figure, axes = plt.subplots(rows, count // rows, squeeze=False, figsize=(width, rows * height))
     explained = " · bands: 95 % interval over seeds" if bands and record.frame().seed.nunique() > 1 else ""
-    figure.supxlabel(f"{note(record)}{explained}", fontsize="x-small", color="0.35")
+    explain(figure, f"{note(record)}{explained}")
     return figure, list(axes.flat)
+
+
+def explain(figure: Figure, text: str) -> None:
+    """Put a line below all panels."""
+    figure.supxlabel(text, fontsize="small", color="0.35")
 
 
 def note(record: Record) -> str:
@@ -67,10 +80,11 @@ def lines(
 
 
 def finished(figure: Figure, axes: Iterable[Axes]) -> Figure:
-    """The figure with one legend, and the label of the vertical axis at its left end alone."""
+    """The figure with one legend, and the label of the vertical axis at the left end of each row alone."""
     axes = list(axes)
-    for ax in axes[1:]:
-        ax.set_ylabel("")
+    for ax in axes:
+        if not ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("")
     axes[0].legend()
     return figure
 

@@ -78,7 +78,7 @@ def beside_paper(
         rows: Key columns that make the rows; the variants make the columns.
         ours: The artefact of our rows, if it has another name.
         own_metric: Our metric, if it has another name.
-        difference: Add how much larger our number is than the paper's, in brackets.
+        difference: Add how much larger our number is than the paper's, in brackets, if both are of the same dataset.
         **where: Which part of the paper's table, such as ``dataset="cifar10"``. Ours may be a stand-in for it.
 
     Returns:
@@ -93,17 +93,17 @@ def beside_paper(
         printed = printed[printed[key] == value]
     marked = printed.printed + printed.suspicious.map(lambda reason: " ?" if reason else "")
     columns = {PAPER: printed.assign(cell=marked).set_index(keys).cell}
-    ours, against = ours or artefact, printed.set_index(keys).value if difference else None
+    ours, against = ours or artefact, printed.set_index(keys).value
     having = {name: one for name, one in records.items() if any(row["artefact"] == ours for row in one.rows)}
     for heading, record in (having or records).items():
-        columns[heading] = _cells(record, ours, own_metric or metric, keys, against)
+        comparable = difference and set(record.frame(ours).dataset) <= set(printed.dataset)
+        columns[heading] = _cells(record, ours, own_metric or metric, keys, against if comparable else None)
     table = pd.DataFrame(columns).unstack("variant")
     measured = set().union(*(set(record.frame(ours).variant) for record in having.values()))
     ours_too = [variant for variant in models.VARIANTS if variant in measured]
     order = [(variant, heading) for variant in ours_too for heading in columns]
-    return _in_order(
-        table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)).astype(object), columns
-    ).fillna("")
+    ordered = _in_order(table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)), columns)
+    return ordered.astype(object).fillna("").rename(index=_label)
 
 
 def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
@@ -114,6 +114,13 @@ def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataF
     for column in columns.values():
         seen |= dict.fromkeys(column.index.droplevel("variant"))
     return table.reindex(list(seen)).rename_axis(index=table.index.names)
+
+
+def _label(key: Any) -> Any:
+    """A key as it is read: without the underscores of names, and whole numbers as such."""
+    if isinstance(key, str):
+        return key.replace("_", " ")
+    return int(key) if isinstance(key, float) and key.is_integer() else key
 
 
 def _cells(
@@ -156,15 +163,25 @@ def sentences(lines: Sequence[str]) -> str:
 
 
 def by_heading(records: Mapping[str, Record], findings: Callable[[Record], list[str]]) -> str:
-    """What is found in each record, as Markdown lists under the records' presets, the largest preset's first."""
+    """What is found in each record, as Markdown lists under the records' presets, the largest preset's first.
+
+    What smaller presets say is folded away, but for a run that stands beside its own preset's record.
+    """
     parts = []
-    for name, one in results.largest_first(records).items():
-        this = ", this run" if name.startswith(THIS_RUN) else ""
+    ordered = results.largest_first(records)
+    presets_shown = [one.preset for one in ordered.values()]
+    for name, one in ordered.items():
+        this = name.startswith(THIS_RUN)
         try:
             found = findings(one)
         except results.RecordError:
             found = ["This record was measured before the page had all that is said here."]
-        parts.append(f"At the preset `{one.preset}`{remarks(one)}{this}:\n\n{sentences(found)}")
+        title = f"{remarks(one)}{', this run' if this else ''}"
+        if one.preset == presets_shown[0] or (this and presets_shown.count(one.preset) > 1):
+            parts.append(f"At the preset `{one.preset}`{title}:\n\n{sentences(found)}")
+        else:
+            summary = f"<summary>At the preset <code>{one.preset}</code>{title}</summary>"
+            parts.append(f"<details>\n{summary}\n\n{sentences(found)}\n\n</details>")
     return "\n\n".join(parts)
 
 

@@ -165,7 +165,7 @@ def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:
     base = table.groupby(level=about, sort=False).transform("last")
     cells = {}
     if "seconds" in table:
-        cells["time"] = [f"{1000 * value:.3g} ms" for value in table.seconds]
+        cells["time"] = [f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms" for value in table.seconds]
         cells["time, ratio"] = [f"{value:.3g}" for value in table.seconds / base.seconds]
     if "bytes" in table:
         cells["memory"] = [f"{value / 2**20:.3g} MiB" for value in table.bytes]
