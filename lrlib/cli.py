@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from lrlib import affordable, data, drift, presets, provenance, reproduce, results, sections, show, zoo
+from lrlib import affordable, data, drift, presets, provenance, reproduce, results, sections, show, side_by_side, zoo
 from lrlib.data import DatasetError
 from lrlib.sections.measuring import VARIANTS
 from lrlib.sections.parameters import Parameters, SeededParameters
@@ -61,7 +62,12 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
     for folder in [pages.BOOK, results.path(page, parameters.preset).parent] if output is None else [output]:
         _check_writable(folder)
     _prepare([(parameters, sections.get(page).specs(parameters))])
-    _execute(page, parameters, output)
+    notebook = _executed(page) if output is None else output / f"{page}.ipynb"
+    record = None if output is None else output / f"{page}.json"
+    start = time.perf_counter()
+    pages.execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
+    where = "" if record is None else "".join(f", {file}" for file in (notebook, record) if file.exists())
+    click.echo(f"{page}: executed in {time.perf_counter() - start:.0f} s{where}")
 
 
 @cli.command()
@@ -74,7 +80,7 @@ def run(page: str, given: tuple[tuple[str, str], ...], output: Path | None, list
     help="execute at the preset what is trained, with the seeds that fit, at quick the rest",
 )
 def book(preset: str, fresh: bool, budget: float | None) -> None:
-    """Train what is missing, execute the pages that something has changed for, and build the book.
+    """Train what is missing, execute the pages that something has changed for, on a CPU two at a time, and build.
 
     With --fresh, numbers that are measured anew have to agree with the records that were there.
     """
@@ -94,7 +100,11 @@ def book(preset: str, fresh: bool, budget: float | None) -> None:
             click.echo(f"{page}: at {parameters.preset}, for it is not trained at {preset} or takes too long")
         elif parameters != every[page]:
             click.echo(f"{page}: seeds {parameters.content()['seeds']} alone, for all of them take too long")
-        _execute(page, parameters, None)
+    at_once, threads = side_by_side.shares()
+    bars = at_once == 1 and sys.stderr.isatty()
+    work = {page: partial(pages.execute, page, one, _executed(page), progress=bars) for page, one in todo.items()}
+    for page, seconds in side_by_side.run(work, at_once=at_once, threads=threads):
+        click.echo(f"{page}: executed in {seconds:.0f} s")
     drift.check(before, {page: results.committed(page)[preset] for page in before})
     click.echo(pages.build(builder, fresh=fresh))
 
@@ -215,15 +225,6 @@ def _executed(page: str) -> Path:
     return executed
 
 
-def _execute(page: str, parameters: Parameters, folder: Path | None) -> None:
-    start = time.perf_counter()
-    notebook = _executed(page) if folder is None else folder / f"{page}.ipynb"
-    record = None if folder is None else folder / f"{page}.json"
-    _pages().execute(page, parameters, notebook, record=record, progress=sys.stderr.isatty())
-    where = "" if record is None else "".join(f", {file}" for file in (notebook, record) if file.exists())
-    click.echo(f"{page}: executed in {time.perf_counter() - start:.0f} s{where}")
-
-
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; errors end it with one sentence."""
     warnings.simplefilter("default", zoo.DamagedModel)
@@ -244,7 +245,3 @@ def main(arguments: list[str] | None = None) -> Any:
 def _ended(message: str, code: int) -> int:
     click.echo(f"lrlib: {message}", err=True)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

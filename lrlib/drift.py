@@ -25,7 +25,19 @@ RELATIVE_FLOOR = 0.25  # likewise of other numbers, relative to the larger one
 ALLOWED = (
     0.05  # share of an artefact's comparisons that may fail, for 95 % intervals do so now and then; one always may
 )
-_NO_KEYS = ("value", "n", "low", "high", "survived", "image", "image_adv", "run", "predicted", "predicted_adv")
+_NO_KEYS = (
+    "value",
+    "n",
+    "low",
+    "high",
+    "survived",
+    "image",
+    "image_adv",
+    "points",
+    "run",
+    "predicted",
+    "predicted_adv",
+)
 
 
 def older_runs(record: Record) -> set[str]:

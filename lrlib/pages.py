@@ -28,8 +28,6 @@ BOOK = provenance.ROOT / "book"
 # What pages import beside their section and prose, and this module: a change there is a change of the page.
 _TABLES = [f"lrlib.tables.{name}" for name in ("beside", "own", "sections", "report", "latent", "origins")]
 _PAGE_MODULES = ("lrlib.plots", *_TABLES, "lrlib.again", "lrlib.sections", "lrlib.pages")
-# Kernels are reached through files that only this user can open, instead of through open ports.
-_LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 
 
 class PageFailed(RuntimeError):
@@ -87,7 +85,7 @@ def execute(
                 kernel_name="python3",
                 cwd=str(BOOK),
                 progress_bar=progress,
-                config=_LOCAL,
+                config=_reached_by(file.with_name("kernel")),
             )
         except papermill.PapermillExecutionError as error:
             raise PageFailed(f"{page} stopped at cell {error.exec_count}: {error.ename}: {error.evalue}") from error
@@ -119,6 +117,11 @@ def stamp(page: str, parameters: Parameters) -> str:
         digest.update(file.name.encode() + file.read_bytes())
     digest.update((provenance.ROOT / "lrlib" / "lrlib.mplstyle").read_bytes())
     return digest.hexdigest()
+
+
+def _reached_by(files: Path) -> Config:
+    """Reach a kernel through files of this name that only this user can open, instead of through open ports."""
+    return Config({"KernelManager": {"transport": "ipc", "ip": str(files)}})
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ LAYERS = (
     {"sections"},
     {"prose", "plots", "tables", "affordable", "claims"},
     {"scoreboard", "again", "reproduce"},
-    {"launch", "firstpage", "execution"},
+    {"launch", "firstpage", "execution", "side_by_side"},
     {"generated"},
     {"pages", "show"},
     {"cli"},
@@ -53,6 +53,7 @@ AT_THE_DISK = {
     "launch",
     "generated",
     "pages",
+    "side_by_side",  # processes and their environment
     "cli",
 }
 DISK = {

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from lrlib import cli, pages, presets, provenance, reproduce, results, sections, zoo
+from lrlib import cli, pages, presets, provenance, reproduce, results, sections, side_by_side, zoo
 from lrlib.data import DatasetError
 from lrlib.train import TrainingDiverged
 
@@ -417,6 +417,7 @@ def test_the_rows_of_a_page_are_printed_without_what_nobody_can_read(lrlib):
 
 def test_only_pages_that_something_has_changed_for_are_executed(lrlib, monkeypatch):
     executed, built = [], []
+    monkeypatch.setattr(side_by_side, "shares", lambda: (1, 1))  # in this process
     monkeypatch.setattr(zoo, "find_or_train", lambda *arguments, **keywords: None)
     monkeypatch.setattr(pages, "is_current", lambda page, parameters, output: page != "compression")
     monkeypatch.setattr(pages, "execute", lambda page, *arguments, **keywords: executed.append(page))
@@ -430,6 +431,7 @@ def test_only_pages_that_something_has_changed_for_are_executed(lrlib, monkeypat
 
 def test_within_a_budget_pages_that_do_not_fit_are_executed_at_quick(lrlib, monkeypatch):
     executed = {}
+    monkeypatch.setattr(side_by_side, "shares", lambda: (1, 1))  # in this process
     monkeypatch.setattr(zoo, "find_or_train", lambda *arguments, **keywords: None)
     monkeypatch.setattr(zoo, "find", lambda spec: None)
     monkeypatch.setattr(pages, "is_current", lambda *arguments: False)

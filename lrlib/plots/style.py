@@ -83,7 +83,8 @@ def finished(figure: Figure, axes: Iterable[Axes]) -> Figure:
     """The figure with one legend, and the label of the vertical axis at the left end of each row alone."""
     axes = list(axes)
     for ax in axes:
-        if not ax.get_subplotspec().is_first_col():
+        place = ax.get_subplotspec()
+        if place is not None and not place.is_first_col():
             ax.set_ylabel("")
     axes[0].legend()
     return figure
