@@ -17,7 +17,7 @@
 # images alone. Projected gradient descent (PGD) {cite}`madry2018` moves each image within a ball of radius `eps` in the
 # maximum norm to where the loss is high; the iterative least-likely attack {cite}`kurakin2017` pulls it towards the class that is the
 # least likely; DeepFool {cite}`moosavi2016` looks for the nearest image of another class. *White box* attacks see the
-# network they attack; *black box* ones have N-LR's gradients. Ours is a third setting, `another_seed`: the same network
+# network they attack; *black box* ones have N-LR's gradients. Ours is a third setting, *another seed*: the same network
 # trained from another seed is shown the examples.
 #
 # The paper leaves open in which unit its radii are, and more. The page on [which attack it was](calibration) fits these
@@ -149,7 +149,7 @@ tables.beside_paper("table2", records, metric="adversarial_accuracy", rows=["eps
 #
 # $\rho$ is the mean over images of the norm of the change over the norm of the image: larger means harder to fool. The
 # iterative attacks stop once the network is fooled, with the smallest radius at which 99 % of the answers are wrong;
-# black box, N-LR's gradients are followed until the attacked network is fooled. `smallest_fgsm` is ours: the shortest
+# black box, N-LR's gradients are followed until the attacked network is fooled. *Smallest FGSM* is ours: the shortest
 # step along the sign of the gradient, among the images that such a step fools.
 
 # %%

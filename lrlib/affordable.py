@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lrlib import presets, results, sections, zoo
+from lrlib import presets, results, sections, side_by_side, zoo
 from lrlib.data import DatasetError
 from lrlib.presets import PRESETS
 from lrlib.results import Record
@@ -19,7 +19,7 @@ def pages(preset: str, *, minutes: float) -> dict[str, Parameters]:
 
     A page that measures is executed at the preset, with as many of its seeds as there is time for, if its networks are
     stored; the first seed of every page comes before the second of any, and how long one takes is what it took when the
-    preset's record was measured. A page that shows records always is.
+    preset's record was measured. A page that shows records always is. Pages that are executed at the same time share it.
 
     Args:
         preset: The preset that is wanted.
@@ -34,7 +34,8 @@ def pages(preset: str, *, minutes: float) -> dict[str, Parameters]:
     if not 0 < minutes < math.inf:
         raise ValueError(f"expected a budget of more than 0 minutes, got {minutes}")
     presets.get(preset)
-    left = 60 * minutes
+    at_once, _ = side_by_side.shares()
+    left = 60 * minutes * at_once
     needed = {page: _seconds(page, preset) for page in sections.PAGES}
     seeds = {page: sections.get(page).Parameters.of(preset).seeds for page in sections.PAGES}
     count = dict.fromkeys(sections.PAGES, 0)

@@ -114,7 +114,7 @@ def _theses(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], pre
             published, strong = found[claim.id][preset]
             ours = number(claim.published, published)
             under = f"; under strong attacks {verdict_html(strong)}" if strong and strong.verdict in MARKS else ""
-            said = f"printed: {claim.printed}" + (f"; ours: {ours}" if ours else "")
+            said = f"paper: {claim.printed}" + (f"; ours: {ours}" if ours else "")
             link = f"<a href='{address(claim)}'>{said}</a>"
             lines.append(f"  - {verdict_html(published)} {claim.sentence} ({link}){under}")
     return "\n".join(lines)

@@ -4,8 +4,13 @@ import math
 
 import pytest
 
-from lrlib import affordable, results, sections, zoo
+from lrlib import affordable, results, sections, side_by_side, zoo
 from lrlib.data import DatasetError
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch):
+    monkeypatch.setattr(side_by_side, "shares", lambda: (1, 1))
 
 
 @pytest.fixture
@@ -56,6 +61,14 @@ def test_the_first_seed_of_every_page_comes_before_the_second_of_any(recorded):
     assert seeds(affordable.pages("small", minutes=len(pages) + 0.5)) == first
     second = next(page for page in pages if len(ALL[page]) > 1)
     assert seeds(affordable.pages("small", minutes=len(pages) + 1.5)) == first | {second: ALL[second][:2]}
+
+
+def test_pages_that_are_executed_at_the_same_time_share_the_budget(recorded, monkeypatch):
+    recorded(60.0)
+    alone = seeds(affordable.pages("small", minutes=2 * len(ALL)))
+    monkeypatch.setattr(side_by_side, "shares", lambda: (2, 1))
+    assert seeds(affordable.pages("small", minutes=len(ALL))) == alone
+    assert sum(map(len, alone.values())) == min(2 * len(ALL), sum(map(len, ALL.values())))
 
 
 def test_a_page_that_takes_too_long_leaves_the_time_to_the_others(recorded):

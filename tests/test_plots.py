@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -257,3 +258,13 @@ def test_a_record_without_the_scale_is_left_out_of_the_truncations(row, record_o
     records = {"this run": record_of(rows)}
     assert len(plots.of_each(lambda record: plots.truncation(record, scale=0.1), records)) == 1
     assert plots.of_each(lambda record: plots.truncation(record, scale=0.5), records) == []
+
+
+def test_tables_are_shown_whole():
+    with (
+        pd.option_context("display.max_rows", 5, "display.max_colwidth", 5, "display.max_columns", 5),
+        plt.rc_context(),
+    ):
+        plots.use_style()
+        shown = pd.DataFrame({f"column {i}": ["a long sentence"] * 200 for i in range(30)}).to_html(notebook=True)
+    assert shown.count("<tr") == 201 and shown.count("a long sentence") == 200 * 30

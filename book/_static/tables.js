@@ -119,9 +119,10 @@ function showMore(view, scrolled) {
 }
 
 function equip(table, number) {
-  for (const cell of table.querySelectorAll("tbody td")) {
+  for (const cell of table.querySelectorAll("tbody :is(th, td)")) {
     const text = cell.textContent.trim();
-    if (NUMBER.test(text) && text.length <= 20) cell.classList.add("number");
+    const longest = NUMBER.test(text) ? 20 : cell.tagName === "TH" ? 12 : 0;
+    if (text.length <= longest) cell.classList.add("whole"); // on one line
   }
   joinHeadings(table.tHead);
   const [frame, view, scrolled] = ["numbers", "numbers-view", "numbers-scroll"].map((className) =>

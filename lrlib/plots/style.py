@@ -26,9 +26,10 @@ MARKERS |= {"SNIP": "v", "SRN": "P", "SN": "<", "PGD-trained": "*", "masked": "X
 
 
 def use_style() -> None:
-    """Set the book's style, sharp figures and tables with whole sentences for a notebook."""
+    """Set the book's style, sharp figures and whole tables with whole sentences for a notebook."""
     plt.style.use(Path(__file__).parents[1] / "lrlib.mplstyle")
-    pd.set_option("display.max_colwidth", None)
+    for limit in ("display.max_colwidth", "display.max_rows", "display.max_columns"):
+        pd.set_option(limit, None)
     set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
 
 
