@@ -19,7 +19,7 @@ def pages(preset: str, *, minutes: float) -> dict[str, Parameters]:
 
     A page that measures is executed at the preset, with as many of its seeds as there is time for, if its networks are
     stored; the first seed of every page comes before the second of any, and how long one takes is what it took when the
-    preset's record was measured. A page that shows records always is. Pages that are executed at the same time share it.
+    preset's record was measured. A page that shows records always is. Pages executed at the same time share the budget.
 
     Args:
         preset: The preset that is wanted.
