@@ -162,8 +162,8 @@ tables.beside_paper("table3", records, metric="rho", rows=["setting", "attack"],
 tables.beside_paper("table3", records, metric="rho", own_metric="rho_normalized", rows=["setting", "attack"], difference=True)
 
 # %% [markdown]
-# The radii of these attacks, in the unit of the radii above. A search that found none, up to 128 times the resolution,
-# leaves its cell empty.
+# The radii of these attacks, in the unit that stands below table 1. A search that found none, up to 128 times the
+# resolution, leaves its cell empty, and a cell without ± is of the one seed whose search found some.
 
 # %%
 tables.beside_paper("table10", records, metric="eps_min", rows=["setting", "attack"], difference=True)

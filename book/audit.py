@@ -93,7 +93,9 @@ Markdown(tables.by_heading(records, prose.findings))
 # In the table, *paper* and *strong* are accuracies in percent under the two protocols, *gain* is what a network has above
 # N-LR of the same seed, and p is the largest of McNemar's exact tests on the worst case within a seed. A gain *survives*
 # if the network is significantly better than N-LR in every seed and keeps at least half of the gain, *in part* if it
-# keeps less; it is *not shown* if it is better on average alone, and *gone* if it isn't.
+# keeps less; it is *not shown* if it is better on average alone, and *gone* if it isn't. *No gradient* is the share of
+# images at which the paper's loss has none, *0 % at* the radius at which no answer is right any more under either
+# protocol, and *masked* says whether both look like masked gradients.
 
 # %%
 own_tables.by_preset(records, "audit", own_tables.verdicts)

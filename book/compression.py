@@ -117,7 +117,7 @@ section_tables.by_dimension("table8", records)
 #
 # Test images in the plane of the two leading principal components before the FC layer, coloured by class; the paper
 # draws ResNet-50 on CIFAR-100 with coarse labels. Look whether the classes lie apart; the accuracy of a max-margin
-# classifier in that plane, below, says so in a number.
+# classifier in that plane, among the findings above, says so in a number.
 
 # %% mystnb={"image": {"alt": "Test images in the plane of two principal components, coloured by class, for N-LR, 1-LR and 2-LR"}}
 plots.of_each(plots.plane, records);

@@ -85,7 +85,8 @@ Markdown(tables.by_heading(records, prose.findings))
 # ## What does what
 #
 # Accuracies in percent. PGD starts at a uniform draw from the ball of that radius, in pixels, and takes steps of a
-# quarter of it; noise has a standard deviation of 128/255 at each pixel with probability p.
+# quarter of it; noise has a standard deviation of 128/255, in pixels of [0, 1], at each pixel with probability p. The
+# page on [noise stability](noise_stability) has all readings of that noise.
 
 # %%
 own_tables.by_preset(records, "controls", own_tables.controls)

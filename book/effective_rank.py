@@ -110,7 +110,7 @@ plots.of_each(lambda record: plots.variance_ratio(record, [("figure5", "before t
 # %% [markdown]
 # ## Tables 7(a) and 7(b): accuracy of VGG19, and on SVHN
 #
-# In percent; the paper's networks above, ours where they were trained or stand in for SVHN's.
+# In percent. Where ours are of another dataset, a network on that one stands in for the paper's.
 
 # %%
 section_tables.beside("table7a", records, keys=["arch", "variant"], metric="accuracy")

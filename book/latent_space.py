@@ -129,7 +129,8 @@ own_tables.by_preset(records, "report_figure4", latent_tables.classified)
 #
 # It draws its figures and prints no numbers, but says how they are ordered. A code's number is the mean over the three
 # classifiers; the smallest of those that are said to be larger stands against the largest of the others. Perturbations
-# are those of codes, as in the report.
+# are those of codes, as in the report. *About as accurate* means that the best classifiers are within two points. Means
+# decide here, without their intervals, so that an ordering may hold which the scoreboard calls inconclusive.
 
 # %%
 own_tables.by_preset(records, "report_figure4", latent_tables.orderings)

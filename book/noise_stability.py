@@ -95,11 +95,11 @@ Markdown(tables.by_heading(records, prose.findings))
 # The paper doesn't say whether 128/255 is a standard deviation or a variance, of pixels in [0, 1] or of images that
 # were already divided by a standard deviation, or whether perturbed images were kept in [0, 1]. As on the page on the
 # attacks' calibration, N-LR alone decides: its accuracies under each reading, with the same draws, beside the paper's.
-# A reading within 5 points (root mean square) counts as identified and is used for all networks; otherwise the stated
-# one is.
+# A reading within 5 points (root mean square) counts as identified and is used for all networks; otherwise the one of
+# the preset's parameters is.
 
 # %% tags=["remove-input"]
-Markdown(prose.reading(measured))
+Markdown(tables.by_heading(records, prose.reading))
 
 # %%
 own_tables.by_preset(records, "table4_calibration", own_tables.noise_readings_of)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from lrlib import models
 from lrlib.claims import Judged, claims, judged
+from lrlib.claims.claim import OURS
 from lrlib.claims.predicates import (
     FEWEST_SEEDS,
     INCONCLUSIVE,
@@ -16,7 +17,7 @@ from lrlib.claims.predicates import (
     UNMEASURED,
     WITHOUT_VERDICT,
 )
-from lrlib.prose import benchmarks, lr_layer
+from lrlib.prose import adversarial, benchmarks, effective_rank, lr_layer
 from lrlib.results import Record
 from lrlib.scoreboard import ABOUT, MARKS, TITLES, address, number, verdict_html
 from lrlib.sections import calibrated, training
@@ -39,6 +40,17 @@ _THESES = {
     "Compressible": ("compressed-5a-10", "compressed-5b-10", "model-compression"),
 }
 _Saying = Callable[[Record], str]
+# What one has to know of a thesis' numbers: the page whose record says it, and who says it.
+_BESIDE: dict[str, tuple[str, _Saying]] = {
+    "Few directions suffice": (
+        "effective_rank",
+        lambda record: (
+            "The settings of the LR layers were [chosen](training) so that the rank falls, so that this is no "
+            f"independent test. {effective_rank.beyond_the_first(record)}"
+        ),
+    ),
+    "Harder to attack": ("adversarial", adversarial.floor),
+}
 # What each page is about, and who says what was found there; None where its claims do.
 _WAYS: dict[str, tuple[str, _Saying | None]] = {
     "lr_layer": (
@@ -59,7 +71,7 @@ _WAYS: dict[str, tuple[str, _Saying | None]] = {
     "controls": ("which part of the method does what", None),
     "training": (
         "the search for the settings that the paper doesn't state",
-        lambda record: f"{len(training.judged(record))} settings were tried on held-out training images.",
+        lambda record: f"{_tried(record)} settings of LR layers were tried on held-out training images.",
     ),
     "benchmarks": (
         "time and memory of the layer, the projections and the attacks",
@@ -96,20 +108,27 @@ def state(by_preset: Records, order: list[str]) -> str:
         for verdict, said in _SAID.items()
         if counts[verdict]
     ]
+    ours = sum(claim.where.startswith(OURS) for claim in claims())
     without = [name for name in order if name not in (preset, WITHOUT_VERDICT) and not _has_verdicts(found, name)]
     rest = "".join(f" At `{name}` no claim is measured yet." for name in without)
     return (
-        f"At the preset `{preset}` ({ABOUT[preset].removeprefix(f'{preset}: ')}):\n\n{_theses(found, preset)}\n\n"
-        f"Of all {len(found)} claims:\n\n" + "\n".join(lines) + f"\n\n{_sure(found, preset)}{rest}"
+        f"At the preset `{preset}` ({ABOUT[preset].removeprefix(f'{preset}: ')}); a `?` behind a printed number says "
+        f"that another one contradicts it:\n\n{_theses(found, preset, by_preset[preset])}\n\n"
+        f"Of all {len(found)} claims, {ours} of them our own, to test the others:\n\n"
+        + "\n".join(lines)
+        + f"\n\n{_sure(found, preset)}{rest}"
     )
 
 
-def _theses(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str) -> str:
-    """Each thesis with its claims: the verdict, the sentence, the printed number and ours."""
+def _theses(
+    found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], preset: str, records: Mapping[str, Record]
+) -> str:
+    """Each thesis with its claims: the verdict, the sentence, the printed number and ours; and what to know of them."""
     by_id = {claim.id: claim for claim in claims()}
     lines = []
     for thesis, names in _THESES.items():
-        lines.append(f"- **{thesis}**")
+        holding = sum(found[name][preset][0].verdict == REPRODUCED for name in names)
+        lines.append(f"- **{thesis}**: {holding} of {len(names)} claims reproduced")
         for claim in map(by_id.__getitem__, names):
             published, strong = found[claim.id][preset]
             ours = number(claim.published, published)
@@ -117,6 +136,9 @@ def _theses(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], pre
             said = f"paper: {claim.printed}" + (f"; ours: {ours}" if ours else "")
             link = f"<a href='{address(claim)}'>{said}</a>"
             lines.append(f"  - {verdict_html(published)} {claim.sentence} ({link}){under}")
+        page, say = _BESIDE.get(thesis, ("", None))
+        if say is not None and page in records:
+            lines.append(f"  - {say(records[page].main())}")
     return "\n".join(lines)
 
 
@@ -139,8 +161,8 @@ def _sure(found: Mapping[str, Mapping[str, tuple[Judged, Judged | None]]], prese
     tried = sum(one is not None and one.verdict not in (UNMEASURED, TOO_FEW) for one in strong)
     return (
         f"How sure: each of the {len(decided)} decided claims rests on {' or '.join(map(str, seeds))} seeds, and on a "
-        f"95 % interval that lies wholly on one side of its margin; in {stand_ins} of them another network stands in "
-        f"for the paper's. Under the [audit's](audit) strong attacks {tried} have a verdict."
+        f"95 % interval that lies wholly on one side of its margin; in {stand_ins} of them even the architecture or "
+        f"the dataset is not the paper's. {tried} were also judged under the [audit's](audit) strong attacks."
     )
 
 
@@ -184,5 +206,10 @@ def _calibrated(record: Record) -> str:
 def _audited(record: Record) -> str:
     table = audited.verdicts(record)
     ours = table[table.variant.isin(models.REGULARIZED)]
-    said = ", ".join(f"{row.variant} {row.verdict}" for row in ours.itertuples())
-    return f"the gain over N-LR in the worst case: {said}."
+    said = ", ".join(f"{row.variant}: {row.verdict}" for row in ours.itertuples())
+    return f"verdicts on the gain over N-LR in the worst case: {said}."
+
+
+def _tried(record: Record) -> int:
+    """How many settings, of the variants that have some."""
+    return int((training.judged(record).index.get_level_values("variant") != "N-LR").sum())

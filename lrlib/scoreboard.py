@@ -9,7 +9,7 @@ from html import escape
 
 import pandas as pd
 
-from lrlib import drift
+from lrlib import drift, presets
 from lrlib.claims import Claim, Judged, claims, judged
 from lrlib.claims.predicates import MACHINERY, UNMEASURED, WITHOUT_VERDICT, Predicate
 from lrlib.results import Record
@@ -31,7 +31,11 @@ TITLES = {
     "training": "How the networks were trained",
     "benchmarks": "What it costs",
 }
-ABOUT = {"paper": "paper", "small": "small: CIFAR-10, quarter width", "quick": "quick: 8 x 8 digits"}
+ABOUT = {
+    "paper": "paper",
+    "small": f"small: CIFAR-10, quarter width, {presets.get('small').network.epochs} epochs",
+    "quick": "quick: 8 x 8 digits",
+}
 
 
 def table(by_preset: Records) -> pd.DataFrame:
@@ -70,8 +74,9 @@ def number(predicate: Predicate, found: Judged) -> str:
     if predicate.factor != 1:
         return f"{found.ratio:.2g} times"
     half = "" if found.seeds < 2 else f" ± {_plain(predicate, found.high - found.value)}"
-    sign = "" if predicate.right is None else "+" if found.value >= 0 else "−"
-    return f"{sign}{_plain(predicate, abs(found.value))}{half}{_unit(predicate)}"
+    plain = _plain(predicate, abs(found.value))
+    sign = "" if predicate.right is None or not float(plain) else "+" if found.value > 0 else "−"
+    return f"{sign}{plain}{half}{_unit(predicate)}"
 
 
 def needed(predicate: Predicate) -> str:

@@ -12,7 +12,7 @@ from lrlib.sections.audit import WORST
 
 R18 = {"arch": "resnet18", "dataset": "cifar10"}
 R50 = {"arch": "resnet50", "dataset": "cifar10"}
-DRAWN = "drawn, not printed"
+DRAWN = "drawn, no number printed"
 OURS = "ours"
 POINT = 0.01  # of accuracy
 HALF = 0.5  # share of the paper's own effect that counts as reproducing it

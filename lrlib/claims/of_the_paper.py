@@ -160,7 +160,7 @@ def _compression() -> Iterator[Claim]:
         "model-compression",
         "The last block and FC layer of 2-LR can be replaced by a linear classifier at a loss of less than a point.",
         "section 3.3, table 5b",
-        f"less than 1 % stated, {shown} of {of} printed",
+        f"stated: less than 1 %; printed: {shown} of {of}",
         *COMPRESSED,
         Predicate(
             accuracy("table5b", "2-LR", LARGEST),

@@ -50,16 +50,16 @@ def controls(record: Record) -> list[str]:
         passed = "as it should be" if row.verdict == "survives" else "**against expectation**"
         lines.append(
             f"**{section.ROBUST}**, trained on attacked images: {percent(row.paper)} under the paper's protocol, "
-            f"{percent(row.strong)} in the worst case; its gain over N-LR is found to be: *{row.verdict}*, {passed}."
+            f"{percent(row.strong)} in the worst case; the verdict on its gain over N-LR is *{row.verdict}*, {passed}."
         )
     if section.PLANTED in table.index:
         row = table.loc[section.PLANTED]
         passed = "as it should be" if row.verdict in ("gone", "not shown") and row.masked else "**against expectation**"
         lines.append(
             f"**{section.PLANTED}** is N-LR with its logits multiplied by ten thousand, which changes no answer: "
-            f"{percent(row.paper)} under the paper's protocol, {percent(row.strong)} in the worst case; its gain is "
-            f"found to be: *{row.verdict}*, {passed}. {percent(row.zero_gradient)} of its images have no gradient at "
-            f"all, and {_flag(row)}."
+            f"{percent(row.paper)} under the paper's protocol, {percent(row.strong)} in the worst case; the "
+            f"verdict on its gain is *{row.verdict}*, {passed}. {percent(row.zero_gradient)} of its images have no "
+            f"gradient at all, and {_flag(row)}."
         )
     return lines
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lrlib import paper
-from lrlib.prose.format import percent, unit
+from lrlib.prose.format import unit
 from lrlib.results import Record
 from lrlib.sections import calibrated
 from lrlib.sections.protocol import Protocol
@@ -30,18 +30,24 @@ def findings(record: Record) -> list[str]:
     off = next(row.residual for _, row in tested.iterrows() if calibrated.protocol_of(row) == best)
     found = calibrated.chosen(record)
     used = calibrated.stated(record.preset) if found is None else found
-    verdict = "identified" if found else f"not identified, for that is more than {percent(calibrated.IDENTIFIED, 0)}"
+    verdict = (
+        "identified" if found else f"not identified, for that is more than {100 * calibrated.IDENTIFIED:.0f} points"
+    )
     screened = calibrated.residuals(record, "screened")
     nearest = ", ".join(
-        f"{percent(rows.residual.min())} in {unit(name)}" for name, rows in screened.groupby("unit", sort=False)
+        f"{_points(rows.residual.min())} in {unit(name)}" for name, rows in screened.groupby("unit", sort=False)
     )
     return [
         f"**The closest of {len(screened)} settings**, on {_examples(record, 'fitted')} test images: {words(best)}. "
-        f"Its eight accuracies differ from the paper's by {percent(fitted.residual.iloc[0])} (root mean square), and "
-        f"by {percent(off)} on {_examples(record, 'tested')} other images: **{verdict}**.",
+        f"Its eight accuracies differ from the paper's by {_points(fitted.residual.iloc[0])} (root mean square), and "
+        f"by {_points(off)} on {_examples(record, 'tested')} other images: **{verdict}**.",
         f"**By unit**, the closest settings on the first {_examples(record, 'screened')} images: {nearest}.",
         f"**Used on the page on attacks** at `{record.preset}`: {words(used)}.",
     ]
+
+
+def _points(residual: float) -> str:
+    return f"{100 * residual:.1f} points"
 
 
 def precision(record: Record) -> list[str]:

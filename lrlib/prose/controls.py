@@ -29,15 +29,17 @@ def findings(record: Record) -> list[str]:
         sentences.append(
             f"**{name}** against N-LR: accuracy {percent(ours[_ACCURACY])} against {percent(plain[_ACCURACY])}, "
             f"variance ratio {ours[_RATIO]:.3f} against {plain[_RATIO]:.3f}, accuracy under PGD at {eps} "
-            f"{percent(ours[pgd])} against {percent(plain[pgd])}, DeepFool's ρ {ours[_RHO]:.3f} against "
-            f"{plain[_RHO]:.3f}."
+            f"{percent(ours[pgd])} against {percent(plain[pgd])}, DeepFool's ρ {ours[_RHO]:.4f} against "
+            f"{plain[_RHO]:.4f}."
         )
     ranks = _ranks(record)
     least, most = table.loc[list(ranks)].min(), table.loc[list(ranks)].max()
+    farthest = ranks[str(table.loc[list(ranks), _RHO].idxmax())]
     sentences.append(
         f"**Rank**, 1-LR at {', '.join(str(rank) for rank in sorted(ranks.values()))}: accuracy from "
         f"{percent(least[_ACCURACY])} to {percent(most[_ACCURACY])}, under PGD at {eps} from {percent(least[pgd])} to "
-        f"{percent(most[pgd])}, DeepFool's ρ from {least[_RHO]:.3f} to {most[_RHO]:.3f}."
+        f"{percent(most[pgd])}, DeepFool's ρ from {least[_RHO]:.4f} to {most[_RHO]:.4f}, the largest at rank "
+        f"{farthest}."
     )
     return sentences
 

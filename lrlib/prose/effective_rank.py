@@ -41,7 +41,8 @@ def method() -> str:
         f"Up to {WIDEST_EXACT:,} activations the spectra are exact, by way of the Gram matrix, which is summed over "
         "batches in double precision. Above, where it would take gigabytes, they are those of a sketch: a Nyström "
         "approximation of the Gram matrix from one pass over the images. It is never above the matrix itself, so its "
-        "variance ratios are never too large; how much too small they can be is part of every row, and told below."
+        "variance ratios are never too large; how much too small they can be is part of every row, and told "
+        "where it is not nothing."
     )
 
 
@@ -58,14 +59,36 @@ def findings(record: Record) -> list[str]:
         f"{spread(last, '1-LR')} in 1-LR and {spread(last, '2-LR')} in 2-LR. {compare(last, 'The ratio')}",
         f"**Before the fourth block**, where only 2-LR has an LR layer, they carry {spread(early, 'N-LR')} in N-LR, "
         f"{spread(early, '1-LR')} in 1-LR and {spread(early, '2-LR')} in 2-LR. {compare(early, 'The ratio')} "
-        f"One direction alone carries {spread(first, 'N-LR')} in N-LR and {spread(first, '2-LR')} in 2-LR; the ratio "
-        "is not centred, so a representation that is nearly the same for every image has a high one, too.",
+        f"One direction alone carries {spread(first, 'N-LR')} in N-LR and {spread(first, '2-LR')} in 2-LR. "
+        f"{_beyond_the_first(first, early)}",
         _accuracy(frame),
         *_by_class(frame),
         *_sparsity(frame, last_tap, early_tap),
         *_pre_activations(frame),
         *_sketched(ratios),
     ]
+
+
+def beyond_the_first(record: Record) -> str:
+    """What is left of the low rank before the fourth block without the first direction."""
+    frame = record.frame()
+    places = next(names for names in PLACES.values() if names[0] in set(frame.artefact))
+    early = frame[(frame.metric == "variance_ratio") & (frame.artefact == places[1])]
+    early = early[early.tap == _taps(frame, places)[1]]
+    return _beyond_the_first(early[early.k == 1], early[early.k == 10])
+
+
+def _beyond_the_first(one: pd.DataFrame, ten: pd.DataFrame) -> str:
+    keys = ["variant", "seed"]
+    first = one.set_index(keys).value
+    rest = (ten.set_index(keys).value - first).dropna()
+    share = (rest / (1 - first)).dropna().reset_index()
+    rest = rest.reset_index()
+    return (
+        "The activations are not centred, so that the first direction is close to their mean. Before the fourth block "
+        f"directions 2 to 10 carry {spread(rest, 'N-LR')} in N-LR and {spread(rest, '2-LR')} in 2-LR, which is "
+        f"{spread(share, 'N-LR')} and {spread(share, '2-LR')} of what the first one leaves."
+    )
 
 
 def _taps(frame: pd.DataFrame, places: tuple[str, str]) -> list[str]:

@@ -145,13 +145,13 @@ def _projections(record: Record) -> str:
     error = over_seeds(frame[frame.metric == "error"], ["alternative"]).set_index("alternative").value
     ranks = frame[frame.metric == "rank_of_result"].groupby("alternative").value.max()
     others = ", ".join(
-        f"{error[name] / error['exact']:.2f} times for {said}"
+        f"{error[name] / error['exact']:.2f} times that for {said}"
         for name, said in (("nystrom", "Nyström"), ("ensemble", "the ensemble"), ("randomized", "the randomized one"))
     )
     return (
         f"**Projections** of a W with m = {m:.0f} to rank {rank:.0f}: the exact one cuts off "
-        f"{percent(error['exact'], 2)} of the norm; that error is {others}. The average of {MEMBERS} members has rank "
-        f"{ranks['ensemble as written']:.0f}, and {ranks['ensemble']:.0f} once it is cut."
+        f"{percent(error['exact'], 2)} of the norm. The error is {others}. The average of {MEMBERS} members has rank "
+        f"{ranks['ensemble as written']:.0f} at most, and {ranks['ensemble']:.0f} once it is cut."
     )
 
 
@@ -169,8 +169,8 @@ def counted(record: Record) -> str:
         found = costs(m, r, n)
         floats, work = (found["factored"][i] / found["dense"][i] for i in (0, 1))
         said.append(
-            f"{where}, with {m:,} activations, rank {r} and batches of {n}, the factored W keeps {floats:.2g} times "
-            f"the numbers and takes {work:.2g} times the multiplications of the dense one"
+            f"{where}, with {m:,} activations, rank {r} and batches of {n}, the factored W keeps {floats:.3g} times "
+            f"the numbers and takes {work:.3g} times the multiplications of the dense one"
         )
     return f"Counted: {'; '.join(said)}. The layer takes the form that is cheaper."
 

@@ -47,21 +47,21 @@ def findings(record: Record) -> list[str]:
     ]
 
 
-def reading(record: Record) -> str:
+def reading(record: Record) -> list[str]:
     """Which reading of the noise is the paper's, as far as N-LR says, and which one is used."""
     used = Reading(*(record.runs[0]["parameters"][column] for column in noise_readings.COLUMNS))
     if not noise_readings.is_calibrated(record):
-        return f"Not compared in this run. Used here: {words(used)}."
+        return [f"Not compared in this run. Used here: {words(used)}."]
     table = noise_readings.residuals(record)
     best = table.iloc[0]
     ours, printed = (", ".join(f"{100 * one:.1f}" for one in row) for row in (best.accuracies, _target()))
     closest = words(reading_of(best))
     verdict = "identified" if noise_readings.chosen(record) else f"not identified, for that is more than {_limit()}"
-    return (
+    return [
         f"Of {len(table)} readings the closest to the paper's N-LR row of {printed} % is {closest}, with {ours} %. "
         f"That differs by {100 * best.residual:.1f} points (root mean square): **{verdict}**. "
         f"Used here: {words(used)}."
-    )
+    ]
 
 
 def words(one: Reading) -> str:
@@ -108,25 +108,36 @@ def _plain(record: Record, artefact: str) -> pd.Series:
 
 def _propagation(record: Record) -> Iterator[str]:
     frame = record.frame(figure("figure4b", record.rows[0]["dataset"]))
-    last = frame[frame.eps == frame.eps.iloc[-1]]
-    twin = last[(last.setting == TWIN) & (last.metric == "amplification")]
+    radii = list(dict.fromkeys((frame.eps.iloc[0], frame.eps.iloc[-1])))
     for setting, how in ((WHITE, "made on the network itself"), (BLACK, "made on N-LR")):
-        rows = last[(last.setting == setting) | ((last.setting == WHITE) & (last.variant == "N-LR"))]
-        if setting not in set(rows.setting):
+        if setting not in set(frame.setting):
             continue
-        reach, into = (rows[rows.metric == metric] for metric in ("representation_ratio", "input_ratio"))
-        slope = reach.assign(value=reach.value.to_numpy() / into.value.to_numpy())
-        times = ", ".join(f"{_ratio(slope, name)} times that of the input in {name}" for name in VARIANTS)
+        said = []
+        for eps in radii:
+            slope = _slopes(frame[frame.eps == eps], setting)
+            times = ", ".join(f"{_ratio(slope, name)} in {name}" for name in VARIANTS)
+            said.append(f"At {eps} it is {times}. {compare(slope, 'The factor', below=True)}")
         yield (
-            f"**Propagation**, {setting.replace('_', ' ')} ({how}), at {frame.eps.iloc[-1]}: the squared relative "
-            f"change of the representation is {times}. {compare(slope, 'The factor', below=True)}"
+            f"**Propagation**, {setting.replace('_', ' ')} ({how}), the factor from the squared relative change of the "
+            f"input to that of the representation: {' '.join(said)}"
         )
-        if setting == BLACK and not twin.empty:
-            both = pd.concat([slope[slope.variant != "N-LR"], twin])
-            yield (
-                "**Any other network is moved less** by examples that were made on N-LR: an N-LR of another seed by "
-                f"{_ratio(twin, 'N-LR')} times. {compare(both, 'Beside that one the factor', below=True)}"
-            )
+    last = frame[frame.eps == radii[-1]]
+    twin = last[(last.setting == TWIN) & (last.metric == "amplification")]
+    if not twin.empty:
+        ours = _slopes(last, BLACK)
+        both = pd.concat([ours[ours.variant != "N-LR"], twin])
+        yield (
+            "**Any other network is moved less** by examples that were made on N-LR: in an N-LR of another seed the "
+            f"factor at {radii[-1]} is {_ratio(twin, 'N-LR')}. "
+            f"{compare(both, 'The factor of an LR network', below=True)} There N-LR is the one of another seed."
+        )
+
+
+def _slopes(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """Change of the representation over that of the input, of the LR networks in a setting and of N-LR itself."""
+    rows = rows[(rows.setting == setting) | ((rows.setting == WHITE) & (rows.variant == "N-LR"))]
+    reach, into = (rows[rows.metric == metric] for metric in ("representation_ratio", "input_ratio"))
+    return reach.assign(value=reach.value.to_numpy() / into.value.to_numpy())
 
 
 def _blocks(record: Record) -> Iterator[str]:
@@ -140,7 +151,7 @@ def _blocks(record: Record) -> Iterator[str]:
 
 
 def _ratio(rows: pd.DataFrame, variant: str) -> str:
-    return f"{over_seeds(rows[rows.variant == variant], ['variant']).value.iloc[0]:.2f}"
+    return f"{over_seeds(rows[rows.variant == variant], ['variant']).value.iloc[0]:,.0f}"
 
 
 def _cushions(median: pd.DataFrame) -> str:

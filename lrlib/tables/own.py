@@ -78,10 +78,12 @@ def parity(record: Record) -> pd.DataFrame:
 
 
 def calibration(record: Record) -> pd.DataFrame:
-    """The settings that were tried on all images of the fit, by their distance from the paper's row in percent."""
+    """The settings that were tried on all images of the fit, by their distance from the paper's row in points."""
     fitted = calibrated.residuals(record, "fitted").set_index(calibrated.SETTING).residual
     tested = calibrated.residuals(record, "tested").set_index(calibrated.SETTING).residual
-    table = pd.DataFrame({"of the fit": fitted, "of other images": tested.reindex(fitted.index)})
+    table = pd.DataFrame(
+        {"distance, images of the fit": fitted, "distance, other images": tested.reindex(fitted.index)}
+    )
     table = table.map(lambda value: "" if pd.isna(value) else f"{100 * value:.1f}")
     return table.rename_axis(index=["unit", "step", "random start", "until fooled", "clipped"])
 
@@ -115,7 +117,7 @@ def verdicts(record: Record) -> pd.DataFrame:
         "gain, paper": [f"{100 * value:+.1f}" for value in table.paper_gain],
         "gain, strong": [_gain(row) for _, row in table.iterrows()],
         "p": [f"{value:.2g}" for value in table.p],
-        "no gradient": [f"{100 * value:.1f}" for value in table.zero_gradient],
+        "no gradient, %": [f"{100 * value:.1f}" for value in table.zero_gradient],
         "0 % at, paper": [value or "never" for value in table.ends_paper],
         "0 % at, strong": [value or "never" for value in table.ends_strong],
         "masked": ["yes" if value else "" for value in table.masked],
