@@ -259,7 +259,8 @@ def test_table_and_figure_show_the_fit(row, record_of):
     offsets = {"screened": {A: 0.1, B: 0.2}, "fitted": {A: 0.1, B: 0.2}, "tested": {A: 0.15}}
     record = made_up(row, record_of, offsets)
     table = own_tables.calibration(record)
-    assert table["of the fit"].tolist() == ["10.0", "20.0"] and table["of other images"].tolist() == ["15.0", ""]
+    assert table["distance, images of the fit"].tolist() == ["10.0", "20.0"]
+    assert table["distance, other images"].tolist() == ["15.0", ""]
     axes = plots.calibration(record).axes
     for ax, steps in zip(axes, calibration.STEPS, strict=True):
         lines = {line.get_label(): line for line in ax.get_lines()}

@@ -155,7 +155,7 @@ SHARE = cell("p", "a", "accuracy"), cell("p", "b", "accuracy")
         (Predicate(*RHO), 0.05, "+0.050 ± 0.000", "more than 0.000"),
         (Predicate(*RHO, factor=4.0), -0.5, "2 times", "more than 4 times"),  # 4 x 0.25 - 0.5 over 0.25
         (Predicate(*SHARE, margin=0.035), -0.02, "−2.0 ± 0.0 points", "more than +3.5 points"),
-        (Predicate(*SHARE, margin=-0.01), 0.0, "+0.0 ± 0.0 points", "more than −1.0 points"),
+        (Predicate(*SHARE, margin=-0.01), 0.0, "0.0 ± 0.0 points", "more than −1.0 points"),
         (Predicate(*SHARE, margin=0.01, within=True), 0.005, "+0.5 ± 0.0 points", "within 1.0 points"),
         (Predicate(SHARE[0], margin=0.99), 0.995, "99.5 ± 0.0 %", "more than 99.0 %"),
     ],

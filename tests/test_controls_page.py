@@ -182,20 +182,20 @@ def test_each_control_is_told_against_n_lr_with_its_rows_numbers(made_up):
     told = prose.findings(made_up())
     assert told[1] == (
         "**norm loss only** against N-LR: accuracy 93.0 % against 98.0 %, variance ratio 0.740 against 0.610, accuracy "
-        "under PGD at 8/255 27.0 % against 12.0 %, DeepFool's ρ 0.260 against 0.110."
+        "under PGD at 8/255 27.0 % against 12.0 %, DeepFool's ρ 0.2600 against 0.1100."
     )
     named = [line.split("**")[1] for line in told]
     assert named == ["1-LR", "norm loss only", "projection loss only", "Bottle-1LR", PCA_CONTROL, "Rank"]
     for name, line in zip(named[:-1], told, strict=False):
         accuracy, ratio, pgd, _, rho, _ = VALUES[name]
         assert f"accuracy {100 * accuracy:.1f} % against 98.0 %" in line and f"ratio {ratio:.3f} against" in line
-        assert f"at 8/255 {100 * pgd:.1f} % against" in line and f"ρ {rho:.3f} against 0.110." in line
+        assert f"at 8/255 {100 * pgd:.1f} % against" in line and f"ρ {rho:.4f} against 0.1100." in line
 
 
 def test_ranks_are_told_from_the_least_to_the_most_of_1_lr_at_any_rank(made_up):
     assert prose.findings(made_up())[-1] == (
         "**Rank**, 1-LR at 5, 25, 50: accuracy from 91.0 % to 99.0 %, under PGD at 8/255 from 42.0 % to 49.0 %, "
-        "DeepFool's ρ from 0.210 to 0.280."
+        "DeepFool's ρ from 0.2100 to 0.2800, the largest at rank 5."
     )
 
 

@@ -100,15 +100,15 @@ def test_another_seed_or_another_network_is_not_calibrated(tiny):
     section = sections.get("noise_stability")
     record = section.measure(section.Parameters.of("quick", **TINY["noise_stability"] | {"seeds": [1]}), progress=False)
     assert not noise_readings.is_calibrated(record)
-    assert prose.reading(record).startswith("Not compared in this run. Used here: a standard deviation in pixels")
+    assert prose.reading(record)[0].startswith("Not compared in this run. Used here: a standard deviation in pixels")
 
 
 def test_what_is_said_and_shown_follows_the_rows(calibrated):
     fits = calibrated([0.01 if i == 0 else 0.2 for i in range(12)])
-    said = prose.reading(fits)
+    (said,) = prose.reading(fits)
     assert "row of 57.7, 27.3, 13.0, 7.2 % is a standard deviation in pixels in [0, 1], images kept in [0, 1]" in said
     assert "with 58.7, 28.3, 14.0, 8.2 %. That differs by 1.0 points (root mean square): **identified**." in said
-    misses = prose.reading(calibrated([0.3] * 11 + [0.2], used=Reading("variance", "normalized", False)))
+    (misses,) = prose.reading(calibrated([0.3] * 11 + [0.2], used=Reading("variance", "normalized", False)))
     assert (
         "**not identified, for that is more than 5 points**. Used here: a variance in pixels divided by the" in misses
     )

@@ -175,8 +175,11 @@ def attacked(row, record_of):
 
 def test_attacks_are_told_with_the_rows_numbers(attacked):
     white, black, deepfool = attacked({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, {"1-LR": 0.6, "2-LR": 0.5})
-    assert "PGD with 20 steps at 16/255: 10.0 % (one seed) of N-LR's answers" in white
-    assert white.endswith("above that of N-LR in 1 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
+    assert (
+        "PGD with 20 steps, at 8/255 (pixels divided by the dataset's standard deviation): 10.0 % (one seed) of N-LR's answers"
+        in white
+    )
+    assert "above that of N-LR in 1 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR. At 16/255 it is 10.0 %" in white
     assert "60.0 % (one seed) for 1-LR and 50.0 % (one seed) for 2-LR" in black
     assert "ρ = 0.100 of its norm for N-LR, 0.200 for 1-LR and 0.300 for 2-LR" in deepfool and "99.0 %" in deepfool
 
@@ -230,7 +233,7 @@ def test_what_else_was_measured_is_told_too(attacked, row):
     assert "until the LR network is fooled, it takes 0.050 and 0.050" in deepfool
     assert unit.startswith("**In pixels in [0, 1]**") and "at the smallest radius, 8/255, leaves 1.0 %" in unit
     assert "N-LR 10.0 % (one seed), SNIP 5.0 % (one seed), SRN 30.0 % (one seed), SN 20.0 % (one seed)." in others
-    assert smallest.endswith("0.02 for N-LR, 0.01 for 1-LR (1 of 2 seeds), not found for 2-LR.")
+    assert "0.02 for N-LR, 0.01 for 1-LR (1 of 2 seeds), not found for 2-LR, in pixels " in smallest
     assert "of figure 4a: 1-LR 0.02 to 0.04." in half
     assert "after 1 steps of PGD, 70.0 % of 1-LR's answers" in way and "50.0 % never were others" in way
 
@@ -270,10 +273,9 @@ def test_noise_is_told_with_the_rows_numbers(noisy):
     )
     assert "p = 1: 30.0 % (one seed) for N-LR, 40.0 % (one seed) for 1-LR, 50.0 % (one seed) for 2-LR" in noise
     assert noise.endswith("above that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR.")
-    assert "white box" in reach and "at 8/255" in reach
-    assert "3.00 times that of the input in N-LR, 2.00 times" in reach
+    assert "white box" in reach and "At 8/255 it is 3 in N-LR, 2 in 1-LR" in reach
     assert reach.endswith("The factor is below that of N-LR in 1 of 1 seeds for 1-LR and in 1 of 1 seeds for 2-LR.")
-    assert "black box (made on N-LR)" in shown and "in N-LR, 1.00 times that of the input in 1-LR, 0.75 times" in shown
+    assert "black box (made on N-LR)" in shown and "in N-LR, 1 in 1-LR, 0.75 in 2-LR" in shown
     assert "fc: N-LR 0.125, 1-LR 0.125, 2-LR 0.125, random 0.125" in cushion
     assert cushion.endswith(
         "At fc the median is above that of N-LR in 0 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR."
@@ -299,8 +301,8 @@ def test_a_twin_of_n_lr_is_told_beside_what_its_examples_do_to_the_lr_networks(r
         ]
     record = record_of(rows, page="noise_stability")
     (said,) = (line for line in noise_stability.findings(record) if line.startswith("**Any other network"))
-    assert "an N-LR of another seed by 3.00 times" in said
-    assert said.endswith("below that of N-LR in 1 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR.")
+    assert "in an N-LR of another seed the factor at 8/255 is 3." in said
+    assert "below that of N-LR in 1 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR." in said
     white, black = plots.propagation(record).axes
     assert [text.get_text() for text in black.get_legend().get_texts()] == ["1-LR", "2-LR", "N-LR, another seed"]
     assert "N-LR, another seed" not in [line.get_label() for line in white.lines]

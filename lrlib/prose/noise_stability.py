@@ -118,8 +118,8 @@ def _propagation(record: Record) -> Iterator[str]:
             times = ", ".join(f"{_ratio(slope, name)} in {name}" for name in VARIANTS)
             said.append(f"At {eps} it is {times}. {compare(slope, 'The factor', below=True)}")
         yield (
-            f"**Propagation**, {setting.replace('_', ' ')} ({how}), the factor from the squared relative change of the "
-            f"input to that of the representation: {' '.join(said)}"
+            f"**Propagation**, {setting.replace('_', ' ')} ({how}): the factor is the squared relative change of the "
+            f"representation over that of the input. {' '.join(said)}"
         )
     last = frame[frame.eps == radii[-1]]
     twin = last[(last.setting == TWIN) & (last.metric == "amplification")]
@@ -151,7 +151,8 @@ def _blocks(record: Record) -> Iterator[str]:
 
 
 def _ratio(rows: pd.DataFrame, variant: str) -> str:
-    return f"{over_seeds(rows[rows.variant == variant], ['variant']).value.iloc[0]:,.0f}"
+    mean = over_seeds(rows[rows.variant == variant], ["variant"]).value.iloc[0]
+    return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
 
 
 def _cushions(median: pd.DataFrame) -> str:
