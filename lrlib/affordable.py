@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from lrlib import presets, results, sections, side_by_side, zoo
 from lrlib.data import DatasetError
@@ -51,6 +52,22 @@ def pages(preset: str, *, minutes: float) -> dict[str, Parameters]:
         for page in sections.PAGES
     }
     return found | {page: sections.get(page).Parameters.of(preset) for page in sections.STANDING}
+
+
+def longest_first(pages: Mapping[str, Parameters]) -> list[str]:
+    """Pages in an order in which they are done soon side by side: the longest first, by what their records took.
+
+    Args:
+        pages: Page to what it is executed with.
+    """
+
+    def seconds(page: str) -> float:
+        record = results.committed(page).get(pages[page].preset)
+        if page in sections.STANDING or record is None:
+            return 0.0
+        return of_a_seed(record) * len(pages[page].content()["seeds"])
+
+    return sorted(pages, key=seconds, reverse=True)
 
 
 def of_a_seed(record: Record) -> float:

@@ -102,7 +102,8 @@ def book(preset: str, fresh: bool, budget: float | None) -> None:
             click.echo(f"{page}: seeds {parameters.content()['seeds']} alone, for all of them take too long")
     at_once, threads = side_by_side.shares()
     bars = at_once == 1 and sys.stderr.isatty()
-    work = {page: partial(pages.execute, page, one, _executed(page), progress=bars) for page, one in todo.items()}
+    order = todo if at_once == 1 else affordable.longest_first(todo)
+    work = {page: partial(pages.execute, page, todo[page], _executed(page), progress=bars) for page in order}
     for page, seconds in side_by_side.run(work, at_once=at_once, threads=threads):
         click.echo(f"{page}: executed in {seconds:.0f} s")
     drift.check(before, {page: results.committed(page)[preset] for page in before})

@@ -71,6 +71,19 @@ def test_pages_that_are_executed_at_the_same_time_share_the_budget(recorded, mon
     assert sum(map(len, alone.values())) == min(2 * len(ALL), sum(map(len, ALL.values())))
 
 
+def test_the_longest_pages_come_first_and_those_that_show_records_last(recorded):
+    recorded(60.0, lr_layer=200.0, controls=None)
+    found = affordable.pages("small", minutes=1e6) | {"controls": sections.get("controls").Parameters.of("small")}
+    order = affordable.longest_first(found)
+    several = [page for page in sections.PAGES if page not in ("lr_layer", "controls")]
+    assert order == ["lr_layer", *several, "controls", *sections.STANDING]
+    alone = {
+        "lr_layer": sections.get("lr_layer").Parameters.of("small", seeds=[0]),
+        "compression": found["compression"],
+    }
+    assert affordable.longest_first(alone) == ["lr_layer", "compression"]
+
+
 def test_a_page_that_takes_too_long_leaves_the_time_to_the_others(recorded):
     recorded(0.0, adversarial=1e9)
     assert at("quick", affordable.pages("small", minutes=1)) == {"adversarial"}

@@ -176,8 +176,7 @@ def attacked(row, record_of):
 def test_attacks_are_told_with_the_rows_numbers(attacked):
     white, black, deepfool = attacked({"N-LR": 0.1, "1-LR": 0.2, "2-LR": 0.05}, {"1-LR": 0.6, "2-LR": 0.5})
     assert (
-        "PGD with 20 steps, at 8/255 (pixels divided by the dataset's standard deviation): 10.0 % (one seed) of N-LR's answers"
-        in white
+        "PGD with 20 steps, at 8/255 (pixels divided by the dataset's standard deviation): 10.0 % (one seed)" in white
     )
     assert "above that of N-LR in 1 of 1 seeds for 1-LR and in 0 of 1 seeds for 2-LR. At 16/255 it is 10.0 %" in white
     assert "60.0 % (one seed) for 1-LR and 50.0 % (one seed) for 2-LR" in black
