@@ -50,7 +50,7 @@ class Parameters(NetworkParameters):
         """Ranks 5, 10 and 50 of 128 features, or 20, 40 and 200 of 512, beside the target rank of 1-LR itself."""
         ranks = [20, 40, 200] if preset == "paper" else [5, 10, 50]
         eps = ["8/255", "16/255", "32/255"] if preset == "quick" else ["1/255", "2/255", "4/255"]
-        examples, attacked = (600, 300) if preset == "quick" else (10_000, 1_000)
+        examples, attacked = {"quick": (600, 300), "small": (10_000, 500), "paper": (10_000, 1_000)}[preset]
         shared = {"seeds": [0], "rank": ranks, "eps": eps, "steps": 20, "probability": [0.4, 1.0]}
         return shared | {"examples": examples, "attacked": attacked}
 
