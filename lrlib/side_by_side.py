@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import connection, get_context
@@ -55,6 +58,7 @@ def run(tasks: Mapping[str, Callable[[], None]], *, at_once: int, threads: int) 
     context = get_context("spawn")
     waiting = list(tasks.items())
     running: dict[Any, tuple[str, float, BaseProcess]] = {}  # by the end of a pipe on which they tell how it went
+    before = _ending_like_an_interrupt()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -75,6 +79,15 @@ def run(tasks: Mapping[str, Callable[[], None]], *, at_once: int, threads: int) 
             one.terminate()
         for _, _, one in running.values():
             one.join()
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _ending_like_an_interrupt() -> Any:
+    """Let a request to end this process end the others first; what was done before, where that can be chosen."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _report(sender: Connection, task: Callable[[], None]) -> None:

@@ -1,6 +1,9 @@
 """Work side by side: what runs at a time, with how many threads, and what an error ends."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from itertools import pairwise
@@ -67,6 +70,41 @@ def test_an_error_is_raised_here_and_ends_the_others(tmp_path):
 def test_a_process_that_is_ended_is_named():
     with pytest.raises(RuntimeError, match=r"^one stopped: its process was ended$"):
         list(side_by_side.run({"one": end, "two": partial(time.sleep, 60)}, at_once=2, threads=1))
+
+
+def stay(folder, name):
+    (folder / name).write_text(f"{os.getpid()}")
+    time.sleep(60)
+
+
+MAIN = """
+import sys
+from functools import partial
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_side_by_side as here
+from lrlib import side_by_side
+
+if __name__ == "__main__":
+    tasks = {{name: partial(here.stay, Path({folder!r}), name) for name in "ab"}}
+    list(side_by_side.run(tasks, at_once=2, threads=1))
+"""
+
+
+def test_who_ends_this_process_ends_the_others(tmp_path):
+    file, folder = tmp_path / "main.py", tmp_path / "out"
+    folder.mkdir()
+    file.write_text(MAIN.format(tests=os.path.dirname(__file__), folder=str(folder)))
+    with subprocess.Popen([sys.executable, str(file)]) as process:
+        until = time.monotonic() + 60
+        while len(pids := [int(one.read_text() or 0) for one in folder.iterdir()]) < 2 or not all(pids):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 @pytest.mark.parametrize(
