@@ -45,8 +45,8 @@ _BESIDE: dict[str, tuple[str, _Saying]] = {
     "Few directions suffice": (
         "effective_rank",
         lambda record: (
-            "The settings of the LR layers were [chosen](training) so that the rank falls, so that this is no "
-            f"independent test. {effective_rank.beyond_the_first(record)}"
+            "The settings of the LR layers were [chosen](training) to lower the rank: this is no independent test. "
+            f"{effective_rank.beyond_the_first(record)}"
         ),
     ),
     "Harder to attack": ("adversarial", adversarial.floor),
