@@ -77,8 +77,8 @@ def floor(record: Record) -> str:
     rows = rows[rows.setting == where["setting"]]
     printed = paper.printed("table1", dataset="cifar10", arch="resnet18", **where)
     return (
-        f"PGD leaves N-LR {spread(rows, 'N-LR')} here at {where['eps']}, {printed} % in the paper: which attack it was "
-        "is [not known](calibration), and where so little is left, differences are small whatever the networks."
+        f"PGD leaves N-LR {spread(rows, 'N-LR')} here at {where['eps']}, {printed} % in the paper "
+        "([which attack was it?](calibration)): the less is left, the smaller differences are, whatever the networks."
     )
 
 

@@ -49,7 +49,7 @@ def method() -> str:
 def findings(record: Record) -> list[str]:
     """What the rows say, in sentences."""
     frame = record.frame()
-    places = next(names for names in PLACES.values() if names[0] in set(frame.artefact))
+    places = _places(frame)
     last_tap, early_tap = _taps(frame, places)
     ratios = frame[(frame.metric == "variance_ratio") & frame.artefact.isin(places)]
     last, early = (ratios[(ratios.k == 10) & (ratios.tap == tap)] for tap in (last_tap, early_tap))
@@ -60,7 +60,7 @@ def findings(record: Record) -> list[str]:
         f"**Before the fourth block**, where only 2-LR has an LR layer, they carry {spread(early, 'N-LR')} in N-LR, "
         f"{spread(early, '1-LR')} in 1-LR and {spread(early, '2-LR')} in 2-LR. {compare(early, 'The ratio')} "
         f"One direction alone carries {spread(first, 'N-LR')} in N-LR and {spread(first, '2-LR')} in 2-LR. "
-        f"{_beyond_the_first(first, early)}",
+        f"{beyond_the_first(record)}",
         _accuracy(frame),
         *_by_class(frame),
         *_sparsity(frame, last_tap, early_tap),
@@ -72,16 +72,11 @@ def findings(record: Record) -> list[str]:
 def beyond_the_first(record: Record) -> str:
     """What is left of the low rank before the fourth block without the first direction."""
     frame = record.frame()
-    places = next(names for names in PLACES.values() if names[0] in set(frame.artefact))
+    places = _places(frame)
     early = frame[(frame.metric == "variance_ratio") & (frame.artefact == places[1])]
-    early = early[early.tap == _taps(frame, places)[1]]
-    return _beyond_the_first(early[early.k == 1], early[early.k == 10])
-
-
-def _beyond_the_first(one: pd.DataFrame, ten: pd.DataFrame) -> str:
-    keys = ["variant", "seed"]
-    first = one.set_index(keys).value
-    rest = (ten.set_index(keys).value - first).dropna()
+    early = early[early.tap == _taps(frame, places)[1]].set_index(["variant", "seed"])
+    first = early[early.k == 1].value
+    rest = (early[early.k == 10].value - first).dropna()
     share = (rest / (1 - first)).dropna().reset_index()
     rest = rest.reset_index()
     return (
@@ -89,6 +84,11 @@ def _beyond_the_first(one: pd.DataFrame, ten: pd.DataFrame) -> str:
         f"directions 2 to 10 carry {spread(rest, 'N-LR')} in N-LR and {spread(rest, '2-LR')} in 2-LR, which is "
         f"{spread(share, 'N-LR')} and {spread(share, '2-LR')} of what the first one leaves."
     )
+
+
+def _places(frame: pd.DataFrame) -> tuple[str, str]:
+    """The figure's artefacts before the last FC layer and before the fourth block, as far as a record has them."""
+    return next(names for names in PLACES.values() if names[0] in set(frame.artefact))
 
 
 def _taps(frame: pd.DataFrame, places: tuple[str, str]) -> list[str]:
