@@ -85,8 +85,8 @@ own_tables.by_preset(records, "calibration", own_tables.calibration)
 # %% [markdown]
 # ## bf16 against fp32
 #
-# Attacks need many gradients. On processors that compute in bf16 they take half the time there; whether the attacked
-# images are as bad for the network, judged in fp32, is measured here.
+# Attacks need many gradients. On processors that compute in bf16 they take less time there
+# ([how much less](benchmarks)); whether the attacked images are as bad for the network, judged in fp32, is measured here.
 
 # %%
 own_tables.by_preset(records, "precision", own_tables.precision)

@@ -90,13 +90,14 @@ Markdown(tables.by_heading(records, prose.findings))
 # Look at the left end of each panel: how much accuracy survives when only a few dimensions are left.
 
 # %% mystnb={"image": {"alt": "Accuracy of max-margin classifiers against the number of dimensions, for N-LR, 1-LR and 2-LR, before the FC layer and before the fourth block"}}
-plots.of_each(lambda record: plots.compression(record, [("table5a", "(a) before the FC layer"), ("table5b", "(b) before the fourth block"), ("table8", "before the first FC layer")]), records);
+plots.of_each(lambda record: plots.compression(record, [("table5a", "(a) before the FC layer"), ("table5b", "(b) before the fourth block"), ("table8", "before the first FC layer")]), records | tables.of_other_networks(measured));
 
 # %% [markdown]
 # Before the FC layer; the paper's numbers are of ResNet-50 on CIFAR-100 with coarse labels. Accuracy in percent.
 
 # %%
-section_tables.by_dimension("table5a", records)
+deep = tables.of_other_networks(measured, ("resnet50", "cifar100-coarse"))
+section_tables.by_dimension("table5a", records | deep)
 
 # %% [markdown]
 # Before the fourth block; the paper's numbers are of ResNet-18 on CIFAR-10.
@@ -110,7 +111,7 @@ section_tables.by_dimension("table5b", records)
 # Before the first of three FC layers; the paper's numbers are of VGG19 on CIFAR-10.
 
 # %%
-section_tables.by_dimension("table8", records)
+section_tables.by_dimension("table8", records | tables.of_other_networks(measured, ("vgg19", "cifar10")))
 
 # %% [markdown]
 # ## Figure 8: two components
@@ -120,7 +121,7 @@ section_tables.by_dimension("table8", records)
 # classifier in that plane, among the findings above, says so in a number.
 
 # %% mystnb={"image": {"alt": "Test images in the plane of two principal components, coloured by class, for N-LR, 1-LR and 2-LR"}}
-plots.of_each(plots.plane, records);
+plots.of_each(plots.plane, records | deep);
 
 # %% [markdown]
 # ## What is replaced, and by how much
@@ -129,10 +130,10 @@ plots.of_each(plots.plane, records);
 # as many. Counted here for the networks that were measured and for the paper's own, of width 64. The linear part of
 # a narrower network is smaller in proportion to its width, the block to the width's square. A classifier on a few
 # components is counted with its projection kept apart, as storing the components needs; folded into one linear map both
-# are as large as the classifier on all dimensions.
+# are as large as the classifier on all dimensions. `layer3` is before the fourth block, `avgpool` before the FC layer.
 
 # %%
-section_tables.sizes(records)
+section_tables.sizes(records | tables.of_other_networks(measured))
 
 # %% [markdown]
 # ## Table 6: examples that fooled the network
@@ -172,10 +173,10 @@ section_tables.end_to_end(records)
 # ones.
 
 # %%
-section_tables.beside("table7c", records, keys=["dataset", "variant"], metric="max_margin_accuracy")
+section_tables.beside("table7c", records | deep, keys=["dataset", "variant"], metric="max_margin_accuracy")
 
 # %% tags=["remove-input"]
-Markdown(prose.transfer(measured))
+Markdown(prose.transfer(records | deep))
 
 # %% [markdown]
 # ## What of the paper is here

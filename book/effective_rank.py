@@ -102,10 +102,12 @@ tables.accuracies(records, "figure2a")
 # block. Where those networks are not trained, figure 6 is drawn of the numbers of figure 2 that stand in for it.
 
 # %% mystnb={"image": {"alt": "Variance ratio against the number of singular values on SVHN or what stands in for it, before and after the last block, for N-LR, 1-LR and 2-LR"}}
-plots.of_each(lambda record: plots.variance_ratio(record, [("figure6a", "(a) before the last block"), ("figure6b", "(b) after the last block")]), records);
+vgg = tables.of_other_networks(measured, ("vgg19", "cifar10"))
+svhn = tables.of_other_networks(measured, ("resnet18", "svhn"), ("vgg19", "svhn"))
+plots.of_each(lambda record: plots.variance_ratio(record, [("figure6a", "(a) before the last block"), ("figure6b", "(b) after the last block")]), records | svhn);
 
 # %% mystnb={"image": {"alt": "Variance ratio against the number of singular values in VGG19, before the first and the third FC layer, for N-LR, 1-LR and 2-LR, where it was measured"}}
-plots.of_each(lambda record: plots.variance_ratio(record, [("figure5", "before the first FC layer", "avgpool"), ("figure5", "before the third FC layer", "classifier.4")]), records);
+plots.of_each(lambda record: plots.variance_ratio(record, [("figure5", "before the first FC layer", "avgpool"), ("figure5", "before the third FC layer", "classifier.4")]), records | vgg);
 
 # %% [markdown]
 # ## Tables 7(a) and 7(b): accuracy of VGG19, and on SVHN
@@ -113,10 +115,10 @@ plots.of_each(lambda record: plots.variance_ratio(record, [("figure5", "before t
 # In percent. Where ours are of another dataset, a network on that one stands in for the paper's.
 
 # %%
-section_tables.beside("table7a", records, keys=["arch", "variant"], metric="accuracy")
+section_tables.beside("table7a", records | vgg, keys=["arch", "variant"], metric="accuracy")
 
 # %%
-section_tables.beside("table7b", records, keys=["arch", "variant"], metric="accuracy")
+section_tables.beside("table7b", records | svhn, keys=["arch", "variant"], metric="accuracy")
 
 # %% [markdown]
 # ## Figure 7: class by class
@@ -152,7 +154,7 @@ section_tables.pre_activations(records)
 #
 # In the paper's 1-LR the activations before the fourth block are 39 % sparse and need more than 1,000 directions for
 # 99 % of the variance; after it they are 5 % sparse and need about 10. Look whether zeros, of activations or of weights
-# as in SNIP, go with few directions.
+# as in SNIP, go with few directions. `layer3` is before the fourth block, `avgpool` before the FC layer.
 
 # %%
 section_tables.sparsity(records)

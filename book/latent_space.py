@@ -23,7 +23,8 @@
 # The report's variational encoder draws its codes, and the report takes that for a reason of what it finds; here the
 # codes' means are classified beside the drawn ones. The report does not state the autoencoders' loss, epochs and
 # learning rate, nor the step of the projection: here they are cross-entropy of the pixels, Adam with 0.001 in batches of
-# 128, and Adam with a step that shrinks from 1 to 0.
+# 128, and Adam with a step that shrinks from 1 to 0. The projection takes as many steps as the parameter `iterations`
+# says: the report's 500 at `paper`, fewer at the smaller presets.
 
 # %% tags=["parameters"]
 preset: str = "quick"  # chooses the default of every other parameter
@@ -96,7 +97,8 @@ plots.of_each(plots.latent_accuracy, records);
 # %% [markdown]
 # ## The report's figure 5: the perturbation that fools
 #
-# 180 adversaries a classifier, each another class at 95 % confidence, with the report's attack. The report changes what a
+# Adversaries of another class at 95 % confidence, with the report's attack, as many of each classifier as the parameter
+# `adversaries` says; the report has 180. The report changes what a
 # classifier sees: codes where it classifies codes, and it divides by their norm. But nobody sends codes. The panels on
 # the right change images: of encodings through the encoder, with the variational one's mean; of projections by the
 # difference of the decoder's images of the changed and unchanged code, which counts where the classifier of the new

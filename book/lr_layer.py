@@ -112,8 +112,7 @@ Markdown(prose.code("activations"))
 # %% [markdown]
 # The gradient that goes back into the network is that of the sum of all losses (lines 8 to 10), which automatic
 # differentiation finds. Where the representations are large, the projection loss is divided by the root mean square of
-# $\|a_i + \mathbf b\|$; where that is below one it is the paper's own. With the weights chosen for the preset `small`
-# the norms of its networks stay above one, so that it is the divided loss that they were trained with.
+# $\|a_i + \mathbf b\|$, a departure from the paper; where that is below one it is the paper's own.
 
 # %% tags=["remove-input"]
 Markdown(prose.code("weights"))

@@ -134,7 +134,7 @@ tables.beside_paper(
 # stands in for it.
 
 # %%
-deep = tables.beside_this_run(measured, arch="resnet50")
+deep = tables.beside_this_run(measured, arch="resnet50", dataset="cifar10")
 tables.beside_paper("table4", deep, metric="noise_accuracy", rows=["probability"], arch="resnet50")
 
 # %% [markdown]
@@ -143,11 +143,12 @@ tables.beside_paper("table4", deep, metric="noise_accuracy", rows=["probability"
 # PGD at several radii; on the axes the squared relative change of the input and of the representation before the FC
 # layer. Lower is more stable. White box: each network on examples made with its own gradients. Black box: the LR
 # networks on the examples made on N-LR, so that all curves are about the same changes of the input, and beside them an
-# N-LR of another seed: look whether the LR networks are moved less than that one, for any network is moved less than the
-# one that was attacked. (The paper's curves are drawn, without numbers; figure 16 is the same on SVHN.)
+# N-LR of another seed: look whether the LR networks are moved less than that one, which was not attacked either. (The
+# paper's curves are drawn, without numbers; figure 16 is the same on SVHN and is drawn here where that was measured.)
 
 # %% mystnb={"image": {"alt": "Squared relative change of the representation against that of the input, for N-LR, 1-LR and 2-LR, white box, and black box with an N-LR of another seed"}}
-plots.of_each(plots.propagation, records);
+others = tables.of_other_networks(measured)
+plots.of_each(plots.propagation, records | others);
 
 # %% [markdown]
 # ## Figure 4(c): layer cushion
@@ -159,7 +160,7 @@ plots.of_each(plots.propagation, records);
 # would shrink alike.
 
 # %% mystnb={"image": {"alt": "Cumulative distribution of the layer cushion at three layers, for N-LR, 1-LR, 2-LR and a random network"}}
-plots.of_each(plots.cushion, records);
+plots.of_each(plots.cushion, records | others);
 
 # %% [markdown]
 # ## Figures 12 to 15: layer cushion in every block
@@ -168,7 +169,7 @@ plots.of_each(plots.cushion, records);
 # paper notes that 2-LR alone has more cushion in the third block, and both LR networks in all others.
 
 # %% mystnb={"image": {"alt": "Cumulative distribution of the layer cushion at the sixteen convolutions of the blocks of ResNet-18, for N-LR, 1-LR, 2-LR and a random network"}}
-plots.of_each(plots.block_cushions, records);
+plots.of_each(plots.block_cushions, records | others);
 
 # %% [markdown]
 # ## What of the paper is here

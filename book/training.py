@@ -63,7 +63,8 @@ records = sections.standing("training", parameters, record)
 # that is nearly the same for every image can't raise. The rule, for each variant: a setting counts if it lowers the
 # rank, which is that its centred variance ratio at ten directions is above N-LR's at every place of the variant's LR
 # layers. Of those that lose no more than a point of held-out accuracy against N-LR, the one with the highest ratio,
-# averaged over the places, is taken; if all lose more, the most accurate one.
+# averaged over the places, is taken; if all lose more, the most accurate one. The place `layer3` is before the fourth
+# block, `avgpool` before the FC layer.
 
 # %%
 own_tables.by_preset(records, "search", own_tables.search)

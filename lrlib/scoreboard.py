@@ -16,6 +16,7 @@ from lrlib.results import Record
 
 Records = Mapping[str, Mapping[str, Record]]
 MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?"}
+_NO_SEED_OF_BOTH = "none of both sides on the same seed"
 # What the pages of numbers are called, in their order in the book.
 TITLES = {
     "lr_layer": "The LR layer",
@@ -45,9 +46,9 @@ def table(by_preset: Records) -> pd.DataFrame:
         by_preset: Records by preset and page, see ``claims.records``.
 
     Returns:
-        Indexed by the claim's name: ``claim``, ``where``, ``printed``, ``needed``; for each preset ``<preset>`` (what
-        was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the verdicts), and
-        ``<preset>, sources``, which says so if some rows come from older sources than today's.
+        Indexed by the claim's name: ``claim``, ``where``, ``printed``, ``needed``, ``place`` (see :func:`address`); for
+        each preset ``<preset>`` (what was measured), ``<preset>, as published`` and ``<preset>, strong attacks`` (the
+        verdicts), and ``<preset>, sources``, which says so if some rows come from older sources than today's.
     """
     found = judged(by_preset)
     rows = []
@@ -57,6 +58,7 @@ def table(by_preset: Records) -> pd.DataFrame:
             "where": claim.where,
             "printed": claim.printed,
             "needed": needed(claim.published),
+            "place": address(claim),
         }
         for preset, (published, strong) in found[claim.id].items():
             row[preset] = number(claim.published, published)
@@ -69,10 +71,11 @@ def table(by_preset: Records) -> pd.DataFrame:
 
 def number(predicate: Predicate, found: Judged) -> str:
     """What was measured: a difference with half the width of its interval over seeds, or a ratio; empty if nothing."""
-    if found.verdict == UNMEASURED:
+    if not found.seeds:
         return ""
     if predicate.factor != 1:
-        return f"{found.ratio:.2g} times"
+        half = "" if found.seeds < 2 else f" ± {found.ratio_half:.2g}"
+        return f"{found.ratio:.2g}{half} times"
     half = "" if found.seeds < 2 else f" ± {_plain(predicate, found.high - found.value)}"
     plain = _plain(predicate, abs(found.value))
     sign = "" if predicate.right is None or not float(plain) else "+" if found.value > 0 else "−"
@@ -179,7 +182,8 @@ def _row(claim: Claim, found: Mapping[str, tuple[Judged, Judged | None]], preset
 def _cell(claim: Claim, published: Judged, strong: Judged | None) -> str:
     if published.verdict == UNMEASURED:
         return verdict_html(published)
-    about = [number(claim.published, published), f"{published.seeds} seed{'s' if published.seeds > 1 else ''}"]
+    seeds = f"{published.seeds} seed{'s' if published.seeds > 1 else ''}" if published.seeds else _NO_SEED_OF_BOTH
+    about = [one for one in (number(claim.published, published), seeds) if one]
     about += ["another network stands in"] * published.stand_in + [escape(claim.instead)] * bool(claim.instead)
     about += [drift.OLDER] * published.older
     text = f"{verdict_html(published)}<br><small>{', '.join(about)}</small>"

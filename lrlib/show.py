@@ -7,6 +7,7 @@ import click
 from lrlib import claims as of_the_paper
 from lrlib import drift, presets, scoreboard, sections
 from lrlib import results as records
+from lrlib.claims.predicates import UNMEASURED
 
 PRESET = click.option("--preset", default="quick", show_default=True, help="quick, small or paper")
 
@@ -32,18 +33,24 @@ def results(page: str | None, preset: str, csv: bool) -> None:
 
 
 @click.command("claims")
-@PRESET
+@click.option("--preset", help="quick, small or paper; each that has records unless given")
 @click.option("--csv", is_flag=True, help="print comma-separated values")
-def claims(preset: str, csv: bool) -> None:
-    """Show every claim, the paper's number, ours at a preset, and both verdicts."""
-    presets.get(preset)
-    table = scoreboard.table({preset: of_the_paper.records().get(preset, {})})
+def claims(preset: str | None, csv: bool) -> None:
+    """Show every claim, the paper's number, ours, both verdicts, and the place in the book that shows them."""
+    if preset is not None:
+        presets.get(preset)
+    measured = of_the_paper.records()
+    asked = [preset] if preset else list(measured)
+    table = scoreboard.table({name: measured.get(name, {}) for name in asked})
     if csv:
         click.echo(table.to_csv(index_label="id").rstrip("\n"))
         return
+    shown = [name for name in asked if preset or (table[f"{name}, as published"] != UNMEASURED).any()]
     for name, row in table.iterrows():
-        verdict, strong = row[f"{preset}, as published"], row[f"{preset}, strong attacks"]
-        about = ", ".join(part for part in (row[preset], row[f"{preset}, sources"]) if part)
-        ours = f", ours {about}" if about else ""
-        click.echo(f"{name}: {row['claim']} ({row['where']}; printed: {row['printed']}{ours}; needed {row['needed']})")
-        click.echo(f"  {verdict}{f'; under strong attacks {strong}' if strong else ''}")
+        click.echo(f"{name}: {row['claim']} ({row['where']}; printed: {row['printed']}; needed {row['needed']})")
+        for one in shown:
+            strong = row[f"{one}, strong attacks"]
+            ours = ", ".join(part for part in (row[one], row[f"{one}, sources"]) if part)
+            verdict = f"{row[f'{one}, as published']}{f'; under strong attacks {strong}' if strong else ''}"
+            click.echo(f"  {one}: {f'{ours}: ' if ours else ''}{verdict}")
+        click.echo(f"  {row['place']}")

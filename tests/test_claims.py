@@ -90,6 +90,16 @@ def test_seeds_that_only_one_side_has_do_not_count():
     assert judge(HALF_A_POINT, {"p": Record("p", "small", record.runs, rows)}, "small").seeds == 3
 
 
+def test_sides_measured_on_different_seeds_are_too_few_not_unmeasured():
+    records = made_up(HALF_A_POINT, 0.1, seeds=4)
+    record = records["p"]
+    rows = [row for row in record.rows if (row["artefact"] == "a") == (row["seed"] < 2)]
+    apart = {"p": Record("p", "small", record.runs, rows)}
+    found = judge(HALF_A_POINT, apart, "small")
+    assert (found.verdict, found.seeds) == ("too few seeds", 0) and scoreboard.number(HALF_A_POINT, found) == ""
+    assert judge(HALF_A_POINT, apart, "quick").verdict == "no verdict"
+
+
 def test_rows_of_another_network_do_not_count():
     records = made_up(HALF_A_POINT, 0.1)
     record = records["p"]

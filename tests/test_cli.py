@@ -1,15 +1,17 @@
 """The command: exit codes, one sentence for a mistake, and nothing done before it is found."""
 
 import csv
+import io
 import json
 import re
 import subprocess
 import sys
 from dataclasses import fields, replace
 
+import pandas as pd
 import pytest
 
-from lrlib import cli, pages, presets, provenance, reproduce, results, sections, side_by_side, zoo
+from lrlib import claims, cli, pages, presets, provenance, reproduce, results, scoreboard, sections, side_by_side, zoo
 from lrlib.data import DatasetError
 from lrlib.train import TrainingDiverged
 
@@ -443,3 +445,30 @@ def test_within_a_budget_pages_that_do_not_fit_are_executed_at_quick(lrlib, monk
     assert {page for page, parameters in executed.items() if parameters.preset == "quick"} == trained
     assert {page for page, parameters in executed.items() if parameters.preset == "small"} == set(executed) - trained
     assert "compression: at quick, for it is not trained at small or takes too long" in out.splitlines()
+
+
+def test_claims_prints_every_claim_at_each_measured_preset_with_its_verdicts_and_place(lrlib):
+    code, out, _ = lrlib("claims")
+    found = claims.claims()
+    heads = [line for line in out.splitlines() if not line.startswith("  ")]
+    assert code == 0 and [head.partition(":")[0] for head in heads] == [claim.id for claim in found]
+    judged = claims.judged(claims.records())
+    for preset in ("quick", "small"):
+        lines = [line for line in out.splitlines() if line.startswith(f"  {preset}: ")]
+        assert len(lines) == len(found)
+        for line, claim in zip(lines, found, strict=True):
+            published, strong = judged[claim.id][preset]
+            verdict = f"{published.verdict}; under strong attacks {strong.verdict}" if strong else published.verdict
+            assert line.endswith(verdict)
+    assert all(f"  {scoreboard.address(claim)}\n" in out for claim in found)
+    measured = any(one["paper"][0].verdict != "not measured" for one in judged.values())
+    assert ("  paper: " in out) == measured
+
+
+def test_claims_of_one_preset_and_as_values(lrlib):
+    _, out, _ = lrlib("claims", "--preset", "paper")
+    assert out.count("  paper: ") == len(claims.claims()) and "  small: " not in out
+    _, out, _ = lrlib("claims", "--csv")
+    table = pd.read_csv(io.StringIO(out), index_col="id")
+    assert list(table.index) == [claim.id for claim in claims.claims()]
+    assert {"claim", "printed", "small", "small, as published", "small, strong attacks", "place"} <= set(table.columns)

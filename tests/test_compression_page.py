@@ -128,7 +128,9 @@ def test_fine_labels_of_other_images_are_refused(coarse):
 
 
 def test_where_cifar_100_is_missing_the_transfer_is_skipped_with_a_word(measured):
-    assert prose.transfer(measured["compression"]) == "Skipped at `quick`: needs CIFAR-100 and ResNet-50."
+    assert (
+        prose.transfer({"this run": measured["compression"]}) == "Skipped: at `quick`, needs CIFAR-100 and ResNet-50."
+    )
     printed = section_tables.beside("table7c", {}, keys=["dataset", "variant"], metric="max_margin_accuracy")
     assert len(printed) == 6 and list(printed.columns) == ["paper"]
 

@@ -3,6 +3,8 @@
 from lrlib.lighter import lighten
 
 KEPT = [
+    "_images/drawn.png",
+    "_images/preview.png",
     "_static/mathjax/tex-chtml.js",
     "_static/mathjax/core.js",
     "_static/mathjax/input/tex-full.js",
@@ -13,6 +15,7 @@ KEPT = [
     "book/node-main.js",
 ]
 SPARED = [
+    "_images/drawn-earlier.png",
     "_static/mathjax/tex-svg-full.js",
     "_static/mathjax/tex-chtml-full.js",
     "_static/mathjax/mml-svg.js",
@@ -22,10 +25,14 @@ SPARED = [
 ]
 
 
+PAGE = """<meta content="https://example.org/_images/preview.png">
+<script defer src="../_static/mathjax/tex-chtml.js"></script><img src="../_images/drawn.png">"""
+
+
 def test_what_no_page_loads_is_deleted_and_nothing_else(tmp_path):
     for name in (*KEPT, *SPARED, "book/page.html"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text('<script defer src="../_static/mathjax/tex-chtml.js"></script>')
+        (tmp_path / name).write_text(PAGE)
     lighten(tmp_path)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {*KEPT, "book/page.html"}

@@ -121,11 +121,12 @@ class Judged:
 
     Attributes:
         verdict: One of the module's six.
-        value: Mean over seeds of ``left - factor * right``; NaN if nothing was measured.
+        value: Mean over seeds of ``left - factor * right``; NaN if there is no seed.
         low: Student's interval of it at 95 %; NaN for a single seed.
         high: Its other end.
-        ratio: Mean of the left side over that of the right one; NaN if there is none.
-        seeds: Number of seeds.
+        ratio: Mean over seeds of the left side over the right one; NaN if a right one is 0.
+        ratio_half: Half the width of its interval; NaN for a single seed.
+        seeds: Number of seeds that have both sides; 0 also where each has one, but not the same.
         stand_in: Whether the rows are about another network than the claim.
         older: Whether some rows come from older sources than today's.
     """
@@ -135,6 +136,7 @@ class Judged:
     low: float = math.nan
     high: float = math.nan
     ratio: float = math.nan
+    ratio_half: float = math.nan
     seeds: int = 0
     stand_in: bool = False
     older: bool = False
@@ -148,20 +150,26 @@ def judge(predicate: Predicate, records: Mapping[str, Record], preset: str) -> J
         records: The preset's records by page.
         preset: Whose.
     """
-    sides = pd.DataFrame({"left": predicate.left.by_seed(records)})
-    sides["right"] = 0.0 if predicate.right is None else predicate.right.by_seed(records)
-    sides = sides.dropna().rename_axis("seed").reset_index()
-    if sides.empty:
+    left = predicate.left.by_seed(records)
+    right_side = pd.Series(0.0, left.index) if predicate.right is None else predicate.right.by_seed(records)
+    if left.empty or right_side.empty:
         return Judged(UNMEASURED)
+    sides = pd.DataFrame({"left": left, "right": right_side}).dropna().rename_axis("seed").reset_index()
+    if sides.empty:
+        return Judged(_verdict(predicate, preset, 0, math.nan, math.nan))
     difference = sides.assign(value=sides.left - predicate.factor * sides.right, all="")
     (row,) = over_seeds(difference, ["all"]).itertuples()
-    right = float(sides.right.mean())
+    ratio = ratio_half = math.nan
+    if sides.right.all():
+        (times,) = over_seeds(sides.assign(value=sides.left / sides.right, all=""), ["all"]).itertuples()
+        ratio, ratio_half = float(times.value), float(times.high - times.value)
     return Judged(
         _verdict(predicate, preset, int(row.seeds), row.low, row.high),
         value=float(row.value),
         low=float(row.low),
         high=float(row.high),
-        ratio=float(sides.left.mean()) / right if right else math.nan,
+        ratio=ratio,
+        ratio_half=ratio_half,
         seeds=int(row.seeds),
         stand_in=predicate.left.stands_in(records),
         older=any(one.is_older(records) for one in (predicate.left, predicate.right) if one is not None),

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from lrlib import drift
+from lrlib import drift, presets
 from lrlib.results import Record, RecordError, largest_first
 
 # Okabe and Ito's colours, which colour-blind people can tell apart, and two of Tol's; each also has its own marker.
@@ -62,7 +62,9 @@ def note(record: Record) -> str:
     short = {run["shortened"]["epochs"]: run["shortened"]["of"] for run in record.runs if run["shortened"]}
     schedule = "".join(f" · {epochs} of {whole} epochs" for epochs, whole in short.items())
     older = drift.remark(record)
-    said = f"preset {record.preset} · {frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
+    archs = set(frame.arch) if "arch" in frame else set()
+    other = "".join(f"{arch} on " for arch in archs if archs == {arch} != {presets.get(record.preset).network.arch})
+    said = f"preset {record.preset} · {other}{frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
     return f"{said} · {older}" if older else said
 
 

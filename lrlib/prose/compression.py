@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from lrlib import paper
@@ -148,9 +150,15 @@ def _transferred(frame: pd.DataFrame) -> list[str]:
     return [f"**From coarse to fine labels**: {', '.join(parts)}."]
 
 
-def transfer(record: Record) -> str:
-    """What stands in the place of table 7(c) where it was not measured; nothing where it was."""
-    if any(row["artefact"] == "table7c" for row in record.rows):
+def transfer(records: Mapping[str, Record]) -> str:
+    """What stands in the place of table 7(c) where it was not measured; nothing where it was.
+
+    Args:
+        records: All records of the page, by heading.
+    """
+    if any(row["artefact"] == "table7c" for one in records.values() for row in one.rows):
         return ""
-    matrix = paper.artefacts().set_index("artefact")
-    return f"Skipped at `{record.preset}`: {matrix.loc['table7c', f'{record.preset}_note']}."
+    notes = paper.artefacts().set_index("artefact").loc["table7c"]
+    skipped = dict.fromkeys(one.preset for one in records.values())
+    said = [f"at `{preset}`, {notes[preset + '_note']}" for preset in skipped]
+    return f"Skipped: {'; '.join(said)}."

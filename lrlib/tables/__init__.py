@@ -6,6 +6,8 @@ from lrlib.tables.beside import (
     beside_this_run,
     by_heading,
     matrix,
+    of_other_networks,
+    of_other_networks_beside_paper,
     parameters,
     sentences,
 )
@@ -16,6 +18,8 @@ __all__ = [
     "beside_this_run",
     "by_heading",
     "matrix",
+    "of_other_networks",
+    "of_other_networks_beside_paper",
     "parameters",
     "sentences",
 ]

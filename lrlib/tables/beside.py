@@ -43,6 +43,32 @@ def _about(record: Record, network: Mapping[str, str]) -> Record:
     return Record(record.page, record.preset, [run for run in record.runs if run["id"] in serving], rows)
 
 
+def of_other_networks(record: Record, *networks: tuple[str, str]) -> dict[str, Record]:
+    """What the committed records of a page have of networks beside their preset's own, such as the paper's ResNet-50.
+
+    Args:
+        record: This run.
+        *networks: Architecture and dataset of those that are wanted; all unless given.
+
+    Returns:
+        A record for each network, by the heading it gets in a table.
+    """
+    found = {}
+    this = {run["id"] for run in record.runs}
+    for one in results.committed(record.page).values():
+        main = {run["id"] for run in one.main().runs}
+        of: dict[tuple[str, str], set[str]] = {}
+        for run in one.runs:
+            if run["id"] not in this | main:
+                of.setdefault((run["parameters"]["arch"], run["parameters"]["dataset"]), set()).add(run["id"])
+        for (arch, dataset), ids in of.items():
+            if not networks or (arch, dataset) in networks:
+                runs = [run for run in one.runs if run["id"] in ids]
+                part = Record(one.page, one.preset, runs, [row for row in one.rows if row["run"] in ids])
+                found[f"{one.preset} record, {arch} on {dataset}{remarks(part)}"] = part
+    return found
+
+
 def remarks(record: Record) -> str:
     """What is said behind the preset of a record that is shortened, or older than today's sources."""
     older = drift.remark(record)
@@ -99,11 +125,27 @@ def beside_paper(
         comparable = difference and set(record.frame(ours).dataset) <= set(printed.dataset)
         columns[heading] = _cells(record, ours, own_metric or metric, keys, against if comparable else None)
     table = pd.DataFrame(columns).unstack("variant")
-    measured = set().union(*(set(record.frame(ours).variant) for record in having.values()))
-    ours_too = [variant for variant in models.VARIANTS if variant in measured]
+    shown = set().union(*(set(record.frame(ours).variant) for record in having.values())) or set(printed.variant)
+    ours_too = [variant for variant in models.VARIANTS if variant in shown]
     order = [(variant, heading) for variant in ours_too for heading in columns]
     ordered = _in_order(table.swaplevel(axis=1).reindex(columns=pd.MultiIndex.from_tuples(order)), columns)
     return ordered.astype(object).fillna("").rename(index=_label)
+
+
+def of_other_networks_beside_paper(record: Record, parts: Sequence[tuple[str, str, str]], **about: Any) -> pd.DataFrame:
+    """Parts of the paper's tables about networks beside the preset's own, with ours where they were measured.
+
+    Args:
+        record: This run.
+        parts: Table, architecture and dataset of each.
+        **about: What else :func:`beside_paper` is given.
+    """
+    found = {}
+    for artefact, arch, dataset in parts:
+        others = of_other_networks(record, (arch, dataset)).values()
+        records = {f"{one.preset} record{remarks(one)}": one for one in others}
+        found[artefact, arch, dataset] = beside_paper(artefact, records, arch=arch, dataset=dataset, **about)
+    return pd.concat(found, names=["table", "network", "dataset"]).fillna("")
 
 
 def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:

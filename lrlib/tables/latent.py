@@ -53,26 +53,26 @@ def orderings(record: Record) -> pd.DataFrame:
         record: A record of the page.
 
     Returns:
-        A row for each ordering: ``sentence``; for each dataset the smallest mean on the side that is claimed to be
-        larger, the largest on the other, and whether the first is above the second (or within two points of it, where
-        they are claimed to be alike). An ordering of datasets has one column, ``datasets``.
+        A row for each ordering, named by what is stated: for each dataset the smallest mean on the side that is
+        claimed to be larger, the largest on the other, and whether the first is above the second (or within two points
+        of it, where they are claimed to be alike). An ordering of datasets has one column, ``datasets``.
     """
     stated = paper.findings()
     stated = stated[stated.artefact.isin(FIGURES) & (stated.dataset == "")]
     frame = record.frame()
     datasets = list(dict.fromkeys(frame.dataset))
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for one in stated.to_dict("records"):
         own = _mean(frame[(frame.artefact == one["artefact"]) & (frame.metric == one["metric"])])
-        cells = {"sentence": one["sentence"]}
+        cells: dict[str, str] = {}
         if "mnist" in (one["left"], one["right"]):
             cells["datasets"] = _held(_of_dataset(own, one["left"]), _of_dataset(own, one["right"]), one)
         else:
             for dataset in datasets:
                 means = own[own.dataset == dataset]
                 cells[dataset] = _held(min(_side(means, one, "left")), max(_side(means, one, "right")), one)
-        rows[one["id"].removeprefix("report-")] = cells
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+        rows[one["sentence"]] = cells
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis(index="the report states")
 
 
 def _mean(frame: pd.DataFrame) -> pd.DataFrame:

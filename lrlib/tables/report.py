@@ -35,12 +35,7 @@ def truncations(record: Record, *, fractions: Sequence[float]) -> pd.DataFrame:
 
 
 def truncated_networks(record: Record) -> pd.DataFrame:
-    """N-LR, 1-LR and 2-LR with their lowest singular values zeroed: accuracies in percent and the variance ratio.
-
-    Empty if the record is of classifiers alone.
-    """
-    if not any(row["artefact"] == "truncated_networks" for row in record.rows):
-        return pd.DataFrame()
+    """N-LR, 1-LR and 2-LR with their lowest singular values zeroed: accuracies in percent and the variance ratio."""
     frame = record.frame("truncated_networks")
     heading = frame.metric.str.replace("_", " ")
     heading = heading.mask(frame.metric == "adversarial_accuracy", frame.made.map(_NETWORKS))
