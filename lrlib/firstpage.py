@@ -35,7 +35,10 @@ _SAID = {
 _THESES = {
     "Few directions suffice": ("rank-1-lr", "rank-2-lr"),
     "As accurate as before": ("accuracy-1-lr", "accuracy-2-lr"),
-    "Harder to attack": ("pgd-8-1-lr", "pgd-8-2-lr", "perturbation-deepfool-1-lr", "perturbation-deepfool-2-lr"),
+    "Harder to attack": (
+        *("pgd-8-1-lr", "pgd-8-2-lr", "half-fooled-pgd-1-lr-n-lr", "half-fooled-pgd-2-lr-n-lr"),
+        *("perturbation-deepfool-1-lr", "perturbation-deepfool-2-lr"),
+    ),
     "Steadier under noise": ("noise-0.4-1-lr", "noise-0.4-2-lr"),
     "Compressible": ("compressed-5a-10", "compressed-5b-10", "model-compression"),
 }

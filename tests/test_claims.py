@@ -2,13 +2,14 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from docutils.nodes import make_id
 
 from lrlib import claims, presets, provenance, scoreboard
-from lrlib.claims import predicates
-from lrlib.claims.predicates import LARGEST, SMALLEST, Predicate, cell, judge
+from lrlib.claims import of_other_networks, predicates
+from lrlib.claims.predicates import LARGEST, SMALLEST, Crossing, Predicate, cell, judge
 from lrlib.results import Record
 
 CLAIMS = claims.claims()
@@ -18,17 +19,37 @@ PREDICATES = [(claim.id, claim.published) for claim in CLAIMS] + [
 ]
 
 
+# Claims about networks that only ``paper`` measures, and for which nothing stands in; tests/test_other_networks.py has
+# records of these networks.
+ELSEWHERE = [
+    claim
+    for claim in of_other_networks.of_other_networks()
+    if claim.published.left.alone
+    or claim.published.left.artefact in ("figure5", "figure16", "table7a", "table7c", "table8")
+]
+
 EXTREME = {LARGEST: 10**6, SMALLEST: -1}
 
 
-def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small"):
+def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small", stand_in=False):
     """Records with rows of both cells whose difference is as given, by seed ``spread`` apart."""
-    network = presets.get(preset).network
+    own = presets.get(preset).network
     rows = {}
 
-    def add(one, value, seed):
-        keys = {key: EXTREME.get(at, at) for key, at in one.keys}
-        about = {"dataset": network.dataset, "arch": network.arch, "seed": seed, **keys}
+    def add(one, value, seed, **more):
+        keys = {key: EXTREME.get(at, at) for key, at in one.keys} | more
+        if isinstance(one, Crossing) and not more:
+            for eps, size, accuracy in (("1/255", 0.0, 1.0), ("2/255", 2 * value, 0.0)):
+                for metric, number in ((one.metric, size), (one.accuracy, accuracy)):
+                    add(replace(one, metric=metric), number, seed, eps=eps)
+            return
+        about = {
+            "dataset": own.dataset,
+            "arch": own.arch,
+            "seed": seed,
+            **dict(() if stand_in else one.network),
+            **keys,
+        }
         row = {"artefact": one.artefact, "metric": one.metric, "value": value, "n": 100, "run": "r", **about}
         rows.setdefault(one.page, []).append(row)
 
@@ -38,7 +59,7 @@ def made_up(predicate, difference, *, seeds=3, spread=0.0, preset="small"):
         add(predicate.left, predicate.factor * right + difference + off, seed)
         if predicate.right is not None:
             add(predicate.right, right, seed)
-    run = {"id": "r", "parameters": {"arch": network.arch, "dataset": network.dataset}, "sources": ""}
+    run = {"id": "r", "parameters": {"arch": own.arch, "dataset": own.dataset}, "sources": ""}
     return {page: Record(page, preset, [run], found) for page, found in rows.items()}
 
 
@@ -129,8 +150,11 @@ def test_a_cell_may_average_several_rows_of_a_seed(row, record_of):
 def test_the_committed_records_have_rows_for_every_claim():
     """A key that is spelled otherwise than in the records would leave a claim unmeasured for ever."""
     found = claims.judged(claims.records())
-    assert all(found[claim.id]["quick"][0].verdict == predicates.MACHINERY for claim in CLAIMS)
-    assert all(found[claim.id]["quick"][1].verdict == predicates.MACHINERY for claim in CLAIMS if claim.strong)
+    there = [claim for claim in CLAIMS if claim not in ELSEWHERE]
+    # The ladder of quick does not bring every network down to one half.
+    presets_of = {claim.id: "small" if isinstance(claim.published.left, Crossing) else "quick" for claim in there}
+    assert all(found[name][preset][0].verdict != predicates.UNMEASURED for name, preset in presets_of.items())
+    assert all(found[claim.id]["quick"][1].verdict == predicates.MACHINERY for claim in there if claim.strong)
 
 
 @EACH
@@ -163,7 +187,7 @@ SHARE = cell("p", "a", "accuracy"), cell("p", "b", "accuracy")
     ("predicate", "difference", "number", "needed"),
     [
         (Predicate(*RHO), 0.05, "+0.050 ± 0.000", "more than 0.000"),
-        (Predicate(*RHO, factor=4.0), -0.5, "2 times", "more than 4 times"),  # 4 x 0.25 - 0.5 over 0.25
+        (Predicate(*RHO, factor=4.0), -0.5, "2 ± 0 times", "more than 4 times"),  # 4 x 0.25 - 0.5 over 0.25
         (Predicate(*SHARE, margin=0.035), -0.02, "−2.0 ± 0.0 points", "more than +3.5 points"),
         (Predicate(*SHARE, margin=-0.01), 0.0, "0.0 ± 0.0 points", "more than −1.0 points"),
         (Predicate(*SHARE, margin=0.01, within=True), 0.005, "+0.5 ± 0.0 points", "within 1.0 points"),
@@ -178,7 +202,7 @@ def test_numbers_say_what_was_measured_and_what_was_needed(predicate, difference
 def test_rows_of_the_claims_own_network_go_before_those_that_stand_in():
     network = {"arch": "resnet50", "dataset": "cifar10"}
     foreign = Predicate(*(cell("p", one, "accuracy", network=network) for one in "ab"))
-    records = made_up(foreign, 0.1)
+    records = made_up(foreign, 0.1, stand_in=True)
     assert judge(foreign, records, "small").stand_in
     record = records["p"]
     other = {"id": "other", "parameters": network, "sources": ""}
@@ -186,6 +210,46 @@ def test_rows_of_the_claims_own_network_go_before_those_that_stand_in():
     both = {"p": Record("p", "small", [*record.runs, other], [*record.rows, *more])}
     found = judge(foreign, both, "small")
     assert not found.stand_in and found.value == pytest.approx(0.7)
+
+
+def test_nothing_stands_in_for_a_network_that_is_meant_alone():
+    network = {"arch": "resnet50", "dataset": "cifar10"}
+    alone = Predicate(*(cell("p", one, "accuracy", network=network, alone=True) for one in "ab"))
+    assert judge(alone, made_up(alone, 0.1, stand_in=True), "small").verdict == "not measured"
+    found = judge(alone, made_up(alone, 0.1), "small")
+    assert found.value == pytest.approx(0.1) and not found.stand_in
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        ((0.9, 0.7, 0.3), 3.0),  # half way between radii of sizes 2 and 4
+        ((0.9, 0.5, 0.1), 2.0),
+        ((0.9, 0.8, 0.4), 3.5),
+        ((0.4, 0.3, 0.1), None),  # below one half from the start
+        ((0.9, 0.8, 0.6), None),  # never
+    ],
+)
+def test_a_curves_crossing_is_on_the_line_between_two_radii(accuracies, expected, row, record_of):
+    rows = []
+    for eps, size, accuracy in reversed(
+        list(zip(("1/255", "2/255", "4/255"), (1.0, 2.0, 4.0), accuracies, strict=True))
+    ):
+        about = {"variant": "1-LR", "attack": "pgd", "eps": eps}
+        rows += [row("figure4a", "rho", size, **about), row("figure4a", "adversarial_accuracy", accuracy, **about)]
+        rows.append(row("figure4a", "adversarial_accuracy", 0.0, **about | {"attack": "another"}))
+    found = Crossing("adversarial", "figure4a", "rho", (("variant", "1-LR"), ("attack", "pgd"))).by_seed(
+        {"adversarial": record_of(rows)}
+    )
+    assert found.to_dict() == ({} if expected is None else {0: pytest.approx(expected)})
+
+
+def test_a_ratio_has_an_interval_over_seeds():
+    """Of 2, 3 and 4 times: 3, and 4.3027 standard errors of 1 / sqrt(3)."""
+    predicate = Predicate(*RHO, factor=2.0)
+    found = judge(predicate, made_up(predicate, 0.25, spread=0.25), "small")
+    assert found.ratio == pytest.approx(3) and found.ratio_half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
+    assert scoreboard.number(predicate, found) == "3 ± 2.5 times"
 
 
 def test_doubtful_numbers_of_the_paper_are_marked():

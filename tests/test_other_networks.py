@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from lrlib import pages, presets, results, sections, tables
+from lrlib.claims import of_other_networks
+from lrlib.claims.predicates import judge
 from lrlib.prose import compression as compression_prose
 from lrlib.results import Record
 from lrlib.sections import cushions
@@ -14,7 +16,7 @@ from lrlib.sections import cushions
 VALUES = {network: 0.111 + 0.1 * place for place, network in enumerate(presets.get("paper").others)}
 VGG, SVHN, VGG_SVHN = ("vgg19", "cifar10"), ("resnet18", "svhn"), ("vgg19", "svhn")
 DEEP, DEEP_COARSE, DEEP_FINE = (("resnet50", name) for name in ("cifar10", "cifar100-coarse", "cifar100-fine"))
-WIDEST = 4_096  # of the representations before the fourth block at small
+WIDTH = 128  # of the representations before the FC layer at small
 
 
 def shown(network):
@@ -36,8 +38,15 @@ def renamed(row, network):
     if network[0] == "vgg19":
         return row | {"artefact": {"table5b": "table8"}.get(name, name)}
     if network == DEEP_COARSE and name == "table5b":
-        return row | {"artefact": "table7c"} if row["dim"] == WIDEST else None
+        return None
     return row | {"artefact": cushions.figure(name, network[1])}
+
+
+def transferred(rows):
+    """Table 7(c): on the labels that the network was trained on and on finer ones, with a bottleneck as well."""
+    full = [row for row in rows if row["artefact"] == "table5a" and row["dim"] == WIDTH]
+    full += [row | {"variant": "Bottle-1LR"} for row in full if row["variant"] == "1-LR"]
+    return [row | {"artefact": "table7c", "dataset": name} for row in full for name in (DEEP_COARSE[1], DEEP_FINE[1])]
 
 
 @pytest.fixture
@@ -61,6 +70,8 @@ def whole(tmp_path, monkeypatch):
                 number = {"value": value} if "accuracy" in row["metric"] else {}
                 if (one := renamed(row | number, network)) is not None:
                     rows.append(one | about)
+            if page == "compression" and network == DEEP_COARSE:
+                rows += transferred([row for row in rows if row["run"] == str(place)])
         monkeypatch.setattr(results, "RESULTS", tmp_path)
         record = Record(page, "paper", runs, rows)
         record.save(results.path(page, "paper"))
@@ -172,6 +183,13 @@ def test_figure_9_is_of_vgg_and_svhn(outputs):
     notes = notes_of(outputs("adversarial"), "plots.ladder")
     assert sum("vgg19 on cifar10" in note for note in notes) == 1
     assert sum("· svhn" in note for note in notes) == 1
+
+
+@pytest.mark.parametrize("claim", list(of_other_networks.of_other_networks()), ids=lambda claim: claim.id)
+def test_every_claim_about_them_has_a_verdict_and_nothing_stands_in(claim, whole):
+    found = judge(claim.published, {claim.page: whole(claim.page)}, "paper")
+    assert found.seeds == 3 and found.verdict in ("reproduced", "not reproduced", "inconclusive")
+    assert not found.stand_in
 
 
 def test_where_no_other_network_is_measured_the_papers_numbers_stand_alone():

@@ -64,25 +64,30 @@ def larger(
     *,
     against: str = "N-LR",
     times: bool = False,
+    ours: str = "",
+    alone: bool = False,
     **keys: Any,
 ) -> tuple[str, Predicate]:
     """The paper's number of one variant beside another's, and the predicate that ours differ at least half as much.
 
     Args:
-        artefact: The paper's table, and the artefact of our rows.
+        artefact: The paper's table.
         page: The page of our record.
         metric: What is compared.
         variant: Whose number is larger.
         network: The keys that say which network the paper's cells are about.
         against: Than whose.
         times: Compare ratios instead of differences: half of what the paper's ratio is above 1.
+        ours: The artefact of our rows, if it has another name.
+        alone: Whether no other network may stand in.
         **keys: Further keys of the paper's cells and our rows.
     """
     (high, first), (low, second) = (
         in_the_paper(artefact, metric=metric, variant=name, **network, **keys) for name in (variant, against)
     )
     left, right = (
-        cell(page, artefact, metric, network=_foreign(network), variant=name, **keys) for name in (variant, against)
+        cell(page, ours or artefact, metric, network=_foreign(network), alone=alone, variant=name, **keys)
+        for name in (variant, against)
     )
     if times:
         return f"{first} against {second}, {high / low:.1f} times", Predicate(

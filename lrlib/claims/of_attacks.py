@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from lrlib.claims.claim import DRAWN, HALF, OURS, POINT, R18, R50, Claim, in_the_paper, larger, worst_case
-from lrlib.claims.predicates import LARGEST, Cell, Predicate, cell
+from lrlib.claims.predicates import LARGEST, Cell, Crossing, Predicate, cell
+from lrlib.sections.adversarial import BOTTLENECK
 
 TABLE1 = ("adversarial", "Table 1: accuracy under PGD")
 TABLE3 = ("adversarial", "Tables 3 and 10: the smallest perturbations")
@@ -21,6 +23,8 @@ def of_attacks() -> Iterator[Claim]:
         yield from _transferred(variant)
     yield from _other_methods()
     yield from _perturbations()
+    yield from _radii()
+    yield from _twice_the_noise()
     left, right = (
         cell("adversarial", "figure11b", name, step=LARGEST)
         for name in ("instantaneous_accuracy", "cumulative_accuracy")
@@ -119,7 +123,7 @@ def _perturbations() -> Iterator[Claim]:
 
     for attack, called in ATTACKS.items():
         for variant in ("1-LR", "2-LR"):
-            about = {"attack": attack, "setting": "white_box"}
+            about: dict[str, Any] = {"attack": attack, "setting": "white_box"}
             printed, published = larger("table3", "adversarial", "rho", variant, R18, times=True, **about)
             yield Claim(
                 f"perturbation-{attack.replace('_', '-')}-{variant.lower()}",
@@ -161,4 +165,38 @@ def _perturbations() -> Iterator[Claim]:
         left, right = (rho("deepfool", name, "white_box") for name in ("2-LR", "N-LR"))
         yield Claim(
             f"{times}-times-the-noise", sentence, where, printed, *TABLE3, Predicate(left, right, factor=float(times))
+        )
+
+
+def _radii() -> Iterator[Claim]:
+    """Those of table 10 that the paper has larger; PGD's for 1-LR it has alike."""
+    for attack, variant in (("iterative_least_likely", "1-LR"), ("iterative_least_likely", "2-LR"), ("pgd", "2-LR")):
+        about: dict[str, Any] = {"attack": attack, "setting": "white_box"}
+        printed, published = larger("table10", "adversarial", "eps_min", variant, R18, times=True, **about)
+        yield Claim(
+            f"radius-{attack.replace('_', '-')}-{variant.lower()}",
+            f"{ATTACKS[attack]} needs a larger radius to fool {variant} than to fool N-LR.",
+            "appendix D.3, table 10",
+            printed,
+            *TABLE3,
+            published,
+        )
+
+
+def _twice_the_noise() -> Iterator[Claim]:
+    """Figure 4a; half of the second times the noise counts, as with other numbers of the paper."""
+    pairs = (("1-LR", "N-LR"), ("2-LR", "N-LR"), ("1-LR", BOTTLENECK))
+    for attack, (first, second) in product(("pgd", "iterative_least_likely"), pairs):
+        left, right = (
+            Crossing("adversarial", "figure4a", "rho", (("variant", name), ("attack", attack)))
+            for name in (first, second)
+        )
+        yield Claim(
+            f"half-fooled-{attack.replace('_', '-')}-{first.lower()}-{second.lower()}",
+            f"{ATTACKS[attack]} needs about twice the noise to bring {first} down to 50 % that it needs for {second}.",
+            "section 3.1, figure 4a",
+            "about twice",
+            "adversarial",
+            "Figure 4a: accuracy against the size of the perturbation",
+            Predicate(left, right, factor=1 + HALF),
         )

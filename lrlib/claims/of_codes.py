@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from lrlib.claims.claim import DRAWN, OURS, Claim
 from lrlib.claims.predicates import Cell, Predicate, cell
 from lrlib.sections.latent_space import IMAGE, TWIN
 
+MNIST, FASHION = {"dataset": "mnist"}, {"dataset": "fashion-mnist"}
 WHICH, MEANS = "(LRL, MNIST)", "(mean over classifiers and datasets)"
 ON_PAR = 0.02  # what "on par" is taken to be at most, in accuracy
 ACCURACY = ("latent_space", "The report's figure 4: accuracy")
@@ -30,10 +32,10 @@ def of_codes() -> Iterator[Claim]:
     yield from _transfer()
 
 
-def _cell(figure: int, metric: str, code: str, **keys: Any) -> Cell:
-    return cell(
-        "latent_space", f"report_figure{figure}", metric, network={"dataset": "mnist"}, arch="LRL", code=code, **keys
-    )
+def _cell(
+    figure: int, metric: str, code: str, *, arch: str = "LRL", network: Mapping[str, str] = MNIST, **keys: Any
+) -> Cell:
+    return cell("latent_space", f"report_figure{figure}", metric, network=network, arch=arch, code=code, **keys)
 
 
 def _slug(code: str) -> str:
@@ -41,9 +43,26 @@ def _slug(code: str) -> str:
 
 
 def _accuracy() -> Iterator[Claim]:
-    def of(code: str) -> Cell:
-        return _cell(4, "accuracy", code)
+    def of(code: str, arch: str = "LRL", network: Mapping[str, str] = MNIST) -> Cell:
+        return _cell(4, "accuracy", code, arch=arch, network=network)
 
+    yield Claim(
+        "mnist-easier",
+        "A classifier of images is more accurate on MNIST than on Fashion-MNIST (LRL).",
+        "section 3.3, figure 4",
+        DRAWN,
+        *ACCURACY,
+        Predicate(of(IMAGE), of(IMAGE, network=FASHION)),
+    )
+    for code, arch in product(list(CALLED)[1:], ("1L", "2L")):
+        yield Claim(
+            f"lrl-better-than-{arch.lower()}-{_slug(code)}",
+            f"LRL is more accurate than {arch} on {CALLED[code]} (MNIST).",
+            "section 3.3, figure 4",
+            DRAWN,
+            *ACCURACY,
+            Predicate(of(code), of(code, arch)),
+        )
     for code in list(CALLED)[1:]:
         yield Claim(
             f"images-above-{_slug(code)}",
@@ -73,28 +92,30 @@ def _accuracy() -> Iterator[Claim]:
 
 
 def _size() -> Iterator[Claim]:
-    def of(code: str, space: str = "code") -> Cell:
-        return _cell(5, "rho", code, space="image" if code == IMAGE else space)
+    def of(code: str, space: str = "code", network: Mapping[str, str] = MNIST) -> Cell:
+        return _cell(5, "rho", code, network=network, space="image" if code == IMAGE else space)
 
-    for code in (IMAGE, "AE encoding", "AE projection", "VAE projection"):
-        yield Claim(
-            f"vae-encoding-hardest-{_slug(code)}",
-            "To fool their classifier the variational encoder's codes have to be changed more than "
-            f"{CALLED[code]} {WHICH}.",
-            "section 3.4, figure 5",
-            DRAWN,
-            *SIZE,
-            Predicate(of("VAE encoding"), of(code)),
-        )
-    yield Claim(
-        "ae-encoding-easiest",
-        "To fool their classifier the plain encoder's codes have to be changed less than projections on its decoder's "
-        f"range {WHICH}.",
-        "section 3.4, figure 5",
-        DRAWN,
-        *SIZE,
-        Predicate(of("AE projection"), of("AE encoding")),
-    )
+    for called, network in (("", MNIST), ("-on-fashion", FASHION)):
+        which = WHICH if network == MNIST else WHICH.replace("MNIST", "Fashion-MNIST")
+        for code in (IMAGE, "AE encoding", "AE projection", "VAE projection"):
+            yield Claim(
+                f"vae-encoding-hardest-{_slug(code)}{called}",
+                "To fool their classifier the variational encoder's codes have to be changed more than "
+                f"{CALLED[code]} {which}.",
+                "section 3.4, figure 5",
+                DRAWN,
+                *SIZE,
+                Predicate(of("VAE encoding", network=network), of(code, network=network)),
+            )
+        for easy, hard in product((IMAGE, "AE encoding"), ("AE projection", "VAE projection")):
+            yield Claim(
+                f"{_slug(easy)}-easier-than-{_slug(hard)}{called}",
+                f"To fool their classifier {CALLED[easy]} have to be changed less than {CALLED[hard]} {which}.",
+                "section 3.4, figure 5",
+                DRAWN,
+                *SIZE,
+                Predicate(of(hard, network=network), of(easy, network=network)),
+            )
     yield Claim(
         "vae-encoding-hardest-in-images",
         "To fool a classifier of the variational encoder's codes an image has to be changed more than to fool one of "

@@ -75,8 +75,8 @@ def _cushion() -> Iterator[Claim]:
     places = {"fc": "the last FC layer", "layer4.1.conv2": "the end of block 4", "layer3.1.conv2": "the end of block 3"}
     orders = [
         *(("1-LR", "N-LR", "fc"), ("2-LR", "N-LR", "fc"), ("N-LR", RANDOM, "fc")),
-        *(("1-LR", "N-LR", "layer4.1.conv2"), ("2-LR", "N-LR", "layer4.1.conv2")),
-        *(("2-LR", "N-LR", "layer3.1.conv2"), ("2-LR", "1-LR", "layer3.1.conv2")),
+        *(("1-LR", "N-LR", "layer4.1.conv2"), ("2-LR", "N-LR", "layer4.1.conv2"), ("N-LR", RANDOM, "layer4.1.conv2")),
+        *(("2-LR", "N-LR", "layer3.1.conv2"), ("2-LR", "1-LR", "layer3.1.conv2"), ("N-LR", RANDOM, "layer3.1.conv2")),
     ]
     for first, second, tap in orders:
         left, right = (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lrlib.claims.claim import DRAWN, OURS, POINT, R18, Claim, in_the_paper, larger
 from lrlib.claims.of_attacks import of_attacks
 from lrlib.claims.of_noise import of_noise
+from lrlib.claims.of_other_networks import of_other_networks
 from lrlib.claims.of_representations import of_hybrids, of_ranks
 from lrlib.claims.predicates import LARGEST, SMALLEST, Cell, Predicate, cell
 from lrlib.sections.controls import PCA_CONTROL
@@ -28,6 +29,7 @@ def of_the_paper() -> Iterator[Claim]:
     yield from of_noise()
     yield from _compression()
     yield from of_hybrids()
+    yield from of_other_networks()
 
 
 def _method() -> Iterator[Claim]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -32,6 +32,7 @@ class Cell:
         network: Keys of the network that the claim is about, where it isn't the preset's own; rows about the preset's
             own stand in for it where there are none.
         averaged: Whether several rows of a seed are averaged, such as those of two datasets.
+        alone: Whether no rows about the preset's own network may stand in.
     """
 
     page: str
@@ -40,21 +41,28 @@ class Cell:
     keys: tuple[tuple[str, Any], ...]
     network: tuple[tuple[str, str], ...] = ()
     averaged: bool = False
+    alone: bool = False
 
     def by_seed(self, records: Mapping[str, Record]) -> pd.Series:
         """The numbers by seed; none if no record has them."""
-        frame = pd.DataFrame(self._rows(records.get(self.page)))
-        for key, value in self.keys:
-            if key not in frame:
-                return pd.Series(dtype=float)
-            wanted = frame[key].max() if value is LARGEST else frame[key].min() if value is SMALLEST else value
-            frame = frame[frame[key] == wanted]
+        frame = self.chosen(records)
         if self.averaged and len(frame):
             means: pd.Series = frame.groupby("seed").value.mean()
             return means
         if frame.seed.duplicated().any():
             raise ValueError(f"expected keys that single out a row of each seed, got several for {self}")
         return frame.set_index("seed").value
+
+    def chosen(self, records: Mapping[str, Record]) -> pd.DataFrame:
+        """The rows that these are in, with the columns ``seed`` and ``value`` even if there are none."""
+        rows = self._rows(records.get(self.page))
+        frame = pd.DataFrame(rows) if rows else pd.DataFrame({"seed": [], "value": []})
+        for key, value in self.keys:
+            if key not in frame:
+                return frame[:0]
+            wanted = frame[key].max() if value is LARGEST else frame[key].min() if value is SMALLEST else value
+            frame = frame[frame[key] == wanted]
+        return frame
 
     def stands_in(self, records: Mapping[str, Record]) -> bool:
         """Whether the rows are about another network than the claim."""
@@ -69,7 +77,7 @@ class Cell:
     def _rows(self, record: Record | None) -> list[dict[str, Any]]:
         if record is None:
             return []
-        rows = self._about_the_network(record) or record.main().rows
+        rows = self._about_the_network(record) or ([] if self.alone else record.main().rows)
         return [row for row in rows if (row["artefact"], row["metric"]) == (self.artefact, self.metric)]
 
     def _about_the_network(self, record: Record | None) -> list[dict[str, Any]]:
@@ -85,10 +93,41 @@ def cell(
     *,
     network: Mapping[str, str] | None = None,
     averaged: bool = False,
+    alone: bool = False,
     **keys: Any,
 ) -> Cell:
     """A :class:`Cell` with its keys by name."""
-    return Cell(page, artefact, metric, tuple(keys.items()), tuple((network or {}).items()), averaged)
+    return Cell(page, artefact, metric, tuple(keys.items()), tuple((network or {}).items()), averaged, alone)
+
+
+@dataclass(frozen=True)
+class Crossing(Cell):
+    """Sizes of perturbations at which a curve of accuracy falls to a level, on the line between two radii.
+
+    The cell is that of the sizes; its keys leave the radius open. A seed whose curve is below the level at the smallest
+    radius already, or never, has none.
+
+    Attributes:
+        accuracy: The metric of the accuracies at these radii.
+        level: The level.
+    """
+
+    accuracy: str = "adversarial_accuracy"
+    level: float = 0.5
+
+    def by_seed(self, records: Mapping[str, Record]) -> pd.Series:
+        """The sizes by seed; none if no record has them."""
+        sizes, heights = (replace(self, metric=one).chosen(records) for one in (self.metric, self.accuracy))
+        found = {}
+        for seed, own in sizes.groupby("seed"):
+            of = heights[heights.seed == seed].set_index("eps").value
+            curve = own.assign(height=of.reindex(own.eps).to_numpy()).sort_values("value")
+            below = (curve.height < self.level).to_numpy()
+            if below.any() and not below[0]:
+                after = int(below.argmax())
+                (low, high), (start, end) = (curve[name].iloc[after - 1 : after + 1] for name in ("value", "height"))
+                found[seed] = low + (high - low) * (start - self.level) / (start - end)
+        return pd.Series(found, dtype=float)
 
 
 @dataclass(frozen=True)
