@@ -115,6 +115,13 @@ own_tables.costs(records, "deepfool")
 own_tables.costs(records, "spectrum")
 
 # %% [markdown]
+# Activations that are too many to be in memory and too wide for a Gram matrix are sketched. Here the error is the
+# sketch's own bound: how much too small the variance ratio at ten directions can be.
+
+# %%
+own_tables.costs(records, "streamed_spectrum")
+
+# %% [markdown]
 # ## Where the numbers come from
 
 # %% tags=["remove-input"]

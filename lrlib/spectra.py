@@ -19,6 +19,7 @@ WIDEST_EXACT = 8_192  # activations up to which a Gram matrix is kept, of half a
 _SKETCH_NUMBERS = 2**26  # in each of a sketch's matrices: half a gigabyte
 _PROBES = 32
 _ROWS_IN_DOUBLE = 512
+_BLOCK = 512  # columns of a Gram matrix at a time, for of each only what is on and below the diagonal
 _NULL = 1e-12  # eigenvalues below this share of the largest are taken to be rounding
 
 
@@ -62,7 +63,7 @@ class Spectrum:
 
 
 class Gram:
-    """The Gram matrix of all rows seen, in float64.
+    """The Gram matrix of all rows seen, in float64; of its symmetric halves the lower one is kept.
 
     Args:
         width: Activations ``m`` in a row.
@@ -90,7 +91,9 @@ class Gram:
         _check(batch, self.width)
         for rows in torch.split(batch, _ROWS_IN_DOUBLE):
             rows = rows.to(self.matrix)
-            self.matrix.addmm_(rows.T, rows)
+            for start in range(0, self.width, _BLOCK):
+                stop = start + _BLOCK
+                self.matrix[start:stop, :stop].addmm_(rows[:, start:stop].T, rows[:, :stop])
         self.rows += len(batch)
 
     def __iadd__(self, other: Self) -> Self:
@@ -105,8 +108,9 @@ class Gram:
         energy, matrix = _positive(float(self.matrix.trace())), self.matrix
         del self.matrix
         if matrix.device.type == "cpu":
-            # In place: torch's own would copy it. The transpose of a symmetric matrix is what LAPACK calls in order.
-            found = scipy.linalg.eigvalsh(matrix.T.numpy(), overwrite_a=True, check_finite=False, driver="evd")
+            # In place: torch's own would copy it. LAPACK calls the transpose in order, and its upper half our lower.
+            upper = matrix.T.numpy()
+            found = scipy.linalg.eigvalsh(upper, lower=False, overwrite_a=True, check_finite=False, driver="evd")
             eigenvalues = torch.from_numpy(found)
         else:
             eigenvalues = torch.linalg.eigvalsh(matrix)
@@ -118,6 +122,8 @@ class Gram:
         energy = _positive(float(self.matrix.trace()))
         if self.width <= _PROBES:
             return torch.linalg.eigvalsh(self.matrix)[-1].item() / energy, 0.0
+        for at in range(0, self.width, _BLOCK):
+            self.matrix[:at, at : at + _BLOCK] = self.matrix[at : at + _BLOCK, :at].T
         start = torch.randn(self.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         found = scipy.sparse.linalg.eigsh(self.matrix.cpu().numpy(), k=1, v0=start.numpy(), return_eigenvectors=False)
         return float(found[0]) / energy, 0.0

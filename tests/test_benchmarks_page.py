@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 import torch
 
-from lrlib import engine, factors, models
+from lrlib import engine, factors, models, results
 from lrlib.prose import benchmarks as prose
 from lrlib.results import Record
 from lrlib.runs import Run
@@ -15,7 +15,7 @@ from lrlib.sections import attack_costs, benchmarks, spectrum_costs, timing
 from lrlib.tables import own as own_tables
 
 CPU = torch.device("cpu")
-ARTEFACTS = ("layer", "step", "projection", "precision", "spectrum", "pgd", "deepfool")
+ARTEFACTS = ("layer", "step", "projection", "precision", "spectrum", "streamed_spectrum", "pgd", "deepfool")
 ATTACKED = ("seconds", "success_rate", "rho")
 PROJECTIONS = ("exact", "randomized", "nystrom", "ensemble")
 BOTH = ("seconds", "error")
@@ -70,6 +70,7 @@ def test_every_alternative_has_its_rows_at_every_size(record):
     attacks = [(name, None, 2, way, metric) for name, own in ways.items() for way in own for metric in ATTACKED]
     spectra = [("spectrum", 96, None, way, metric) for way in ("gram", "sketch") for metric in ("bytes", *BOTH)]
     spectra += [("spectrum", 96, None, "svdvals", metric) for metric in ("bytes", "seconds")]
+    spectra += [("streamed_spectrum", 4 * 96, None, "sketch", metric) for metric in ("bytes", *BOTH)]
     expected = [*layer, *step, *cuts, *precision, *spectra, *attacks]
     assert sorted(map(str, found)) == sorted(map(str, expected))
 
@@ -77,10 +78,11 @@ def test_every_alternative_has_its_rows_at_every_size(record):
 def test_every_row_says_where_and_at_which_size_it_was_measured(record):
     for row in record.rows:
         assert row["device"] == "cpu" and row["run"] == record.runs[0]["id"]
-        assert row["value"] > 0 or row["metric"] == "success_rate"
+        complete = (row["artefact"], row["metric"]) == ("streamed_spectrum", "error")  # as many columns as activations
+        assert row["value"] > 0 or row["metric"] == "success_rate" or complete
         if "rank" in row:
             assert row["rank"] == models.target_rank("resnet18", "layer3", row["m"])
-        if row["artefact"] not in ("projection", "spectrum"):
+        if row["artefact"] not in ("projection", "spectrum", "streamed_spectrum"):
             assert row["batch"] == (6 if row["artefact"] in ("pgd", "deepfool") else 4)
     (run,) = record.runs
     assert run["models"] == {} and run["datasets"] == {} and run["parameters"]["sizes"] == [64, 96]
@@ -171,6 +173,36 @@ def test_what_spectra_cost_is_told_as_ratios_of_the_rows():
         "torch.linalg.svdvals with 0.25 times its memory, at most 1e-05 off; the leading ones of a sketch are 20.0 "
         "times as fast as torch.linalg.svdvals with 0.06 times its memory, at most 0.002 off."
     ]
+
+
+def test_what_is_streamed_is_told_with_its_memory_and_bound():
+    rows = rows_of(
+        "streamed_spectrum",
+        {"seconds": {"sketch": 160.0}, "bytes": {"sketch": 2 * 2**30}, "error": {"sketch": 5e-4}},
+        m=16_384,
+        batch=50_000,
+    )
+    assert prose._spectra(made_up(rows)) == [
+        "cpu: the spectrum of 50000 x 16384 activations, which are never all in memory, is sketched in 160 s and "
+        "2.0 GiB, the variance ratio at ten directions at most 0.0005 too small."
+    ]
+
+
+def test_what_is_streamed_has_the_spectrum_of_the_whole():
+    """Batch by batch, and no more columns than the sketch of the whole has."""
+    found = spectrum_costs._streamed(700, 64, "cpu")
+    assert 0 <= found["error"] < 1e-6 and found["seconds"] > 0  # as many random directions as activations
+
+
+def test_the_committed_spectra_are_exact_within_half_of_the_memory_and_wide_ones_within_four_gigabytes():
+    """At the sizes of the issue: 20,000 x 4,096 by way of the Gram matrix, 50,000 x 16,384 sketched."""
+    frame = results.committed("benchmarks")["paper"].frame()
+    frame = frame[frame.device == "cpu"]
+    own = frame[(frame.artefact == "spectrum") & (frame.m == 4_096) & (frame.batch == 20_000)]
+    table = own.pivot(index="alternative", columns="metric", values="value")
+    assert table.error["gram"] <= 1e-4 and table.bytes["gram"] <= table.bytes["svdvals"] / 2
+    wide = frame[(frame.artefact == "streamed_spectrum") & (frame.m == 16_384) & (frame.batch == 50_000)]
+    assert wide.set_index("metric").value["bytes"] < 4e9
 
 
 def test_a_part_is_measured_alone():
@@ -352,4 +384,4 @@ def test_what_was_measured_makes_tables_and_sentences_without_a_gap(record):
         table = own_tables.costs({"quick": record}, artefact)
         assert len(table) and not table.isna().any(axis=None) and not table.isin(["nan"]).any(axis=None)
     lines = prose.findings({"quick": record})
-    assert len(lines) == 1 + 1 + 2 + 2 + 2 + 1 and not any("nan" in line or "inf" in line for line in lines)
+    assert len(lines) == 1 + 1 + 2 + 2 + 2 + 2 and not any("nan" in line or "inf" in line for line in lines)

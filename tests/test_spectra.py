@@ -36,9 +36,20 @@ def test_the_gram_matrix_has_the_spectrum_of_a_dense_svd_in_any_split(n, m, size
     assert (found.errors() == 0).all() and found.ratios()[-1].item() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("m", [16, 17, 33, 48, 70])
+def test_a_gram_matrix_of_several_blocks_has_the_same_spectrum_also_when_it_grows_after_a_look(m, monkeypatch):
+    monkeypatch.setattr(spectra, "_BLOCK", 16)
+    A, s = matrix(90, m, decay=0.5)
+    gram = seen(Gram(m), A[:50])
+    assert gram.leading()[0] == pytest.approx(
+        (torch.linalg.matrix_norm(A[:50], 2) / torch.linalg.matrix_norm(A[:50])).square().item(), rel=1e-9
+    )
+    torch.testing.assert_close(seen(gram, A[50:]).spectrum().values, s, rtol=1e-9, atol=0)
+
+
 def test_streamed_fp32_agrees_with_svdvals_down_to_a_thousandth_of_the_largest():
-    A, s = matrix(600, 200, decay=1.3)
-    found, peer = seen(Gram(200), A.float(), 128).spectrum().values, torch.linalg.svdvals(A.float())
+    A, s = matrix(800, 700, decay=1.05)
+    found, peer = seen(Gram(700), A.float(), 128).spectrum().values, torch.linalg.svdvals(A.float())
     shown = s >= 1e-3 * s[0]
     torch.testing.assert_close(found[shown], s[shown], rtol=1e-4, atol=0)
     torch.testing.assert_close(found[shown].float(), peer[shown], rtol=1e-4, atol=0)
@@ -55,9 +66,9 @@ def test_what_classes_add_up_to_is_the_whole(kind):
     assert total.rows == 60
 
 
-@pytest.mark.parametrize("m", [5, 33, 64])
+@pytest.mark.parametrize("m", [5, 33, 64, 600])
 def test_the_leading_share_is_the_inverse_stable_rank(m):
-    A, _ = matrix(80, m, decay=0.5)
+    A, _ = matrix(m + 80, m, decay=0.5)
     share, error = seen(Gram(m), A).leading()
     expected = torch.linalg.matrix_norm(A, 2).square() / torch.linalg.matrix_norm(A).square()
     assert share == pytest.approx(expected.item(), rel=1e-9) and error == 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
@@ -16,6 +17,7 @@ from lrlib.sections.timing import timed
 from lrlib.spectra import Gram, Sketch
 
 ROWS_OF_4096 = 20_000
+WIDER, STREAMED_OF_4096 = 4, 50_000  # of what is only streamed: at 4,096 it has the paper's 16,384 activations
 BATCH = 256
 COLUMNS = 256  # of the sketch
 DOWN_TO = 1e-3  # of the largest singular value: smaller ones are not compared
@@ -25,6 +27,9 @@ ALTERNATIVES = ("gram", "sketch", "svdvals")
 
 def measure(run: Run, m: int, rounds: int, device: torch.device) -> None:
     """Add rows of ``spectrum``: seconds, bytes and the largest relative difference from ``torch.linalg.svdvals``.
+
+    Those of ``streamed_spectrum`` are about activations that are too many and too wide for any of it but a sketch: its
+    seconds and bytes, those for making them included, and how much too small the share of ten directions can be.
 
     Args:
         run: Takes the rows.
@@ -38,6 +43,11 @@ def measure(run: Run, m: int, rounds: int, device: torch.device) -> None:
         for name in ALTERNATIVES:
             peak = pool.submit(_peak, name, n, m, str(device)).result()
             run.add("spectrum", "bytes", peak, n=1, **about, alternative=name)
+        rows, width = STREAMED_OF_4096 * m // 4096, WIDER * m
+        streamed = pool.submit(_streamed, rows, width, str(device)).result()
+    wide = {"device": device.type, "m": width, "batch": rows, "alternative": "sketch"}
+    for metric, value in streamed.items():
+        run.add("streamed_spectrum", metric, value, n=1, **wide)
     A = activations(n, m, device)
     works: dict[str, Callable[[], object]] = {name: partial(values, name, A) for name in ALTERNATIVES}
     for name, seconds in timed(works, rounds, device).items():
@@ -52,13 +62,19 @@ def measure(run: Run, m: int, rounds: int, device: torch.device) -> None:
 
 def activations(n: int, m: int, device: torch.device) -> Tensor:
     """Made-up activations ``(n, m)``, fp32: positive, as behind a ReLU, in directions whose weight falls like 1 / k."""
+    return torch.cat(list(_batches(n, m, device)))
+
+
+def _batches(n: int, m: int, device: torch.device) -> Iterator[Tensor]:
+    """The same, batch by batch."""
     generator = torch.Generator().manual_seed(0)
     k = min(m, 512)
     weights = torch.arange(1, k + 1).float().reciprocal()
     basis = torch.randn(k, m, generator=generator) / m**0.5
-    scores = torch.randn(n, k, generator=generator)
-    found: Tensor = ((scores * weights) @ basis).relu_()
-    return found.to(device)
+    for start in range(0, n, BATCH):
+        scores = torch.randn(min(BATCH, n - start), k, generator=generator)
+        found: Tensor = ((scores * weights) @ basis).relu_()
+        yield found.to(device)
 
 
 def values(name: str, A: Tensor) -> Tensor:
@@ -71,6 +87,22 @@ def values(name: str, A: Tensor) -> Tensor:
     for batch in torch.split(A, BATCH):
         seen.add(batch)
     return seen.spectrum().values
+
+
+def _streamed(n: int, m: int, device: str) -> dict[str, float]:
+    """Seconds and peak memory of a spectrum of activations that are never all there, and its error."""
+    where = torch.device(device)
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)
+    provenance.forget_peak_memory()
+    before, start = provenance.peak_memory(), time.perf_counter()
+    seen = Sketch(m, device=where)
+    for batch in _batches(n, m, where):
+        seen.add(batch)
+    found = seen.spectrum()
+    seconds, error = time.perf_counter() - start, float(found.errors()[LEADING - 1])
+    peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else provenance.peak_memory() - before
+    return {"seconds": seconds, "bytes": peak, "error": error}
 
 
 def _peak(name: str, n: int, m: int, device: str) -> int:
