@@ -200,7 +200,8 @@ def test_the_committed_spectra_are_exact_within_half_of_the_memory_and_wide_ones
     frame = frame[frame.device == "cpu"]
     own = frame[(frame.artefact == "spectrum") & (frame.m == 4_096) & (frame.batch == 20_000)]
     table = own.pivot(index="alternative", columns="metric", values="value")
-    assert table.error["gram"] <= 1e-4 and table.bytes["gram"] <= table.bytes["svdvals"] / 2
+    assert table.error["gram"] <= 1e-4
+    assert 8 * 4_096**2 < table.bytes["gram"] <= table.bytes["svdvals"] / 2  # the matrix is in double precision
     wide = frame[(frame.artefact == "streamed_spectrum") & (frame.m == 16_384) & (frame.batch == 50_000)]
     assert wide.set_index("metric").value["bytes"] < 4e9
 

@@ -62,7 +62,10 @@ def measure(run: Run, m: int, rounds: int, device: torch.device) -> None:
 
 def activations(n: int, m: int, device: torch.device) -> Tensor:
     """Made-up activations ``(n, m)``, fp32: positive, as behind a ReLU, in directions whose weight falls like 1 / k."""
-    return torch.cat(list(_batches(n, m, device)))
+    found = torch.empty(n, m, device=device)
+    for batch, place in zip(_batches(n, m, device), found.split(BATCH), strict=True):
+        place.copy_(batch)
+    return found
 
 
 def _batches(n: int, m: int, device: torch.device) -> Iterator[Tensor]:
