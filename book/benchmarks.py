@@ -119,7 +119,7 @@ own_tables.costs(records, "spectrum")
 # sketch's own bound: how much too small the variance ratio at ten directions can be.
 
 # %%
-own_tables.costs(records, "streamed_spectrum")
+own_tables.costs(records, "streamed_spectrum").rename(columns={"relative error": "error at most"})
 
 # %% [markdown]
 # ## Where the numbers come from

@@ -130,7 +130,8 @@ plots.of_each(plots.plane, records | deep);
 # as many. Counted here for the networks that were measured and for the paper's own, of width 64. The linear part of
 # a narrower network is smaller in proportion to its width, the block to the width's square. A classifier on a few
 # components is counted with its projection kept apart, as storing the components needs; folded into one linear map both
-# are as large as the classifier on all dimensions. `layer3` is before the fourth block, `avgpool` before the FC layer.
+# are as large as the classifier on all dimensions. Of ResNets `layer3` is before
+# the fourth block, `avgpool` before the FC layer.
 
 # %%
 section_tables.sizes(records | tables.of_other_networks(measured))

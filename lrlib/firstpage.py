@@ -36,7 +36,7 @@ _THESES = {
     "Few directions suffice": ("rank-1-lr", "rank-2-lr"),
     "As accurate as before": ("accuracy-1-lr", "accuracy-2-lr"),
     "Harder to attack": (
-        *("pgd-8-1-lr", "pgd-8-2-lr", "half-fooled-pgd-1-lr-n-lr", "half-fooled-pgd-2-lr-n-lr"),
+        *("pgd-8-1-lr", "pgd-8-2-lr", "half-fooled-pgd-1-lr", "half-fooled-pgd-2-lr"),
         *("perturbation-deepfool-1-lr", "perturbation-deepfool-2-lr"),
     ),
     "Steadier under noise": ("noise-0.4-1-lr", "noise-0.4-2-lr"),

@@ -16,7 +16,7 @@ from lrlib.results import Record
 
 Records = Mapping[str, Mapping[str, Record]]
 MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?"}
-_NO_SEED_OF_BOTH = "none of both sides on the same seed"
+_NO_SEED_OF_BOTH = "no seed has both sides"
 # What the pages of numbers are called, in their order in the book.
 TITLES = {
     "lr_layer": "The LR layer",

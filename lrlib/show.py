@@ -33,7 +33,7 @@ def results(page: str | None, preset: str, csv: bool) -> None:
 
 
 @click.command("claims")
-@click.option("--preset", help="quick, small or paper; each that has records unless given")
+@click.option("--preset", help="quick, small or paper; each at which some claim was measured unless given")
 @click.option("--csv", is_flag=True, help="print comma-separated values")
 def claims(preset: str | None, csv: bool) -> None:
     """Show every claim, the paper's number, ours, both verdicts, and the place in the book that shows them."""

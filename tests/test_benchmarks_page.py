@@ -12,6 +12,7 @@ from lrlib.prose import benchmarks as prose
 from lrlib.results import Record
 from lrlib.runs import Run
 from lrlib.sections import attack_costs, benchmarks, spectrum_costs, timing
+from lrlib.spectra import Sketch
 from lrlib.tables import own as own_tables
 
 CPU = torch.device("cpu")
@@ -188,10 +189,15 @@ def test_what_is_streamed_is_told_with_its_memory_and_bound():
     ]
 
 
-def test_what_is_streamed_has_the_spectrum_of_the_whole():
-    """Batch by batch, and no more columns than the sketch of the whole has."""
-    found = spectrum_costs._streamed(700, 64, "cpu")
-    assert 0 <= found["error"] < 1e-6 and found["seconds"] > 0  # as many random directions as activations
+def test_what_is_streamed_are_the_rows_of_the_whole():
+    whole, parts = spectrum_costs.activations(700, 64, CPU), list(spectrum_costs._batches(700, 64, CPU))
+    assert max(map(len, parts)) < 300 and torch.equal(torch.cat(parts), whole)
+    seen = Sketch(64)
+    for part in parts:
+        seen.add(part)
+    expected = torch.linalg.svdvals(whole.double())
+    torch.testing.assert_close(seen.spectrum().values[:10], expected[:10], rtol=1e-4, atol=0)
+    assert 0 <= spectrum_costs._streamed(700, 64, "cpu")["error"] < 1e-6  # as many random directions as activations
 
 
 def test_the_committed_spectra_are_exact_within_half_of_the_memory_and_wide_ones_within_four_gigabytes():
@@ -361,7 +367,7 @@ def test_every_cost_stands_beside_its_ratio_to_the_last_alternative(whole):
     }
     cuts = own_tables.costs(records, "projection").loc["quick"].droplevel(["device", "m", "rank"])
     assert list(cuts.index) == [*PROJECTIONS, "eigh"]
-    assert cuts.loc["nystrom"].tolist() == ["1 ms", "0.0625", "0.7500"]
+    assert cuts.loc["nystrom"].tolist() == ["1 ms", "0.0625", "0.75"]
     assert cuts.loc["eigh"].tolist() == ["16 ms", "1", ""]
 
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from lrlib import pages, presets, results, sections, tables
+from lrlib import pages, paper, presets, results, sections, tables
 from lrlib.claims import of_other_networks
 from lrlib.claims.predicates import judge
 from lrlib.prose import compression as compression_prose
@@ -156,10 +156,13 @@ def test_compression_shows_resnet50_and_vgg(outputs):
     assert any("resnet50 on cifar100-coarse" in note for note in notes_of(found, "plots.plane"))
 
 
-def test_the_skipped_transfer_is_only_called_so_where_it_was_not_measured(whole):
+def test_the_transfer_is_told_where_it_was_measured_and_called_skipped_elsewhere(whole):
     record = whole("compression")
-    assert compression_prose.transfer({"paper record": record.main()}) == "Skipped: at `paper`, no record yet."
-    assert compression_prose.transfer({"paper record": record.main(), "deep": record}) == ""
+    note = paper.artefacts().set_index("artefact").loc["table7c", "paper_note"]
+    assert compression_prose.transfer({"paper record": record.main()}) == f"Skipped: at `paper`, {note}."
+    deep = tables.of_other_networks(record.main(), DEEP_COARSE)
+    told = compression_prose.transfer({"paper record": record.main()} | deep)
+    assert told.startswith("**From coarse to fine labels**") and told.count(shown(DEEP_COARSE)) == 4 * 2
 
 
 def test_noise_stability_shows_resnet50_and_svhn(outputs):
@@ -192,8 +195,9 @@ def test_every_claim_about_them_has_a_verdict_and_nothing_stands_in(claim, whole
     assert not found.stand_in
 
 
-def test_where_no_other_network_is_measured_the_papers_numbers_stand_alone():
+def test_where_no_other_network_is_measured_the_papers_numbers_stand_alone(tmp_path, monkeypatch):
     record = results.committed("adversarial")["small"]
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
     table = tables.of_other_networks_beside_paper(
         record,
         [("table9", *DEEP_FINE)],

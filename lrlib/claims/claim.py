@@ -12,6 +12,8 @@ from lrlib.sections.audit import WORST
 
 R18 = {"arch": "resnet18", "dataset": "cifar10"}
 R50 = {"arch": "resnet50", "dataset": "cifar10"}
+COARSE = {"arch": "resnet50", "dataset": "cifar100-coarse"}
+MNIST, FASHION = {"dataset": "mnist"}, {"dataset": "fashion-mnist"}
 DRAWN = "drawn, no number printed"
 OURS = "ours"
 POINT = 0.01  # of accuracy

@@ -1,4 +1,4 @@
-"""The report's claims about classifiers of codes: LRL's on MNIST (figures 4 and 5), or means over all (figure 6)."""
+"""The report's claims about classifiers of images and of codes: accuracy, size of adversaries, and transfer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from lrlib.claims.claim import DRAWN, OURS, Claim
+from lrlib.claims.claim import DRAWN, FASHION, MNIST, OURS, Claim
 from lrlib.claims.predicates import Cell, Predicate, cell
 from lrlib.sections.latent_space import IMAGE, TWIN
 
-MNIST, FASHION = {"dataset": "mnist"}, {"dataset": "fashion-mnist"}
 WHICH, MEANS = "(LRL, MNIST)", "(mean over classifiers and datasets)"
 ON_PAR = 0.02  # what "on par" is taken to be at most, in accuracy
 ACCURACY = ("latent_space", "The report's figure 4: accuracy")

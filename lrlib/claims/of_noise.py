@@ -63,7 +63,7 @@ def _attenuation() -> Iterator[Claim]:
         yield Claim(
             f"attenuation-{variant.lower()}-beyond-a-twin",
             f"{variant}'s representation moves less on N-LR's examples than that of an N-LR trained from another seed.",
-            f"{OURS}: any other network is moved less than the one they were made on",
+            f"{OURS}: an N-LR of another seed was not attacked either",
             "not measured",
             PAGE,
             "Figure 4(b): propagation into the representation",

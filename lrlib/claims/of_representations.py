@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lrlib.claims.claim import DRAWN, HALF, OURS, R18, Claim, in_the_paper
+from lrlib.claims.claim import COARSE, DRAWN, HALF, OURS, R18, Claim, in_the_paper
 from lrlib.claims.predicates import Cell, Predicate, cell
 from lrlib.sections.effective_rank import ALL
 from lrlib.sections.hybrids import OWN
@@ -80,7 +80,9 @@ def _appendix_a() -> Iterator[Claim]:
 def of_hybrids() -> Iterator[Claim]:
     """Those of the page on compression beside its tables 5(a) and 5(b)."""
     yield from _fooled()
-    left, right = (cell("compression", "figure8", "max_margin_accuracy", variant=name) for name in ("1-LR", "N-LR"))
+    left, right = (
+        cell("compression", "figure8", "max_margin_accuracy", network=COARSE, variant=name) for name in ("1-LR", "N-LR")
+    )
     yield Claim(
         "clusters",
         "In the plane of two principal components the classes of the LR model are more separable (by a max-margin "

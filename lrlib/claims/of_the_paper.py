@@ -1,10 +1,10 @@
-"""The claims of the paper, in its order; those about attacks and noise are in ``of_attacks`` and ``of_noise``."""
+"""The claims of the paper, in the order of the book; those of a part have modules of their own, imported here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lrlib.claims.claim import DRAWN, OURS, POINT, R18, Claim, in_the_paper, larger
+from lrlib.claims.claim import COARSE, DRAWN, OURS, POINT, R18, Claim, in_the_paper, larger
 from lrlib.claims.of_attacks import of_attacks
 from lrlib.claims.of_noise import of_noise
 from lrlib.claims.of_other_networks import of_other_networks
@@ -15,7 +15,6 @@ from lrlib.sections.controls import PCA_CONTROL
 CONTROLS = ("controls", "What does what")
 RANKS = ("effective_rank", "Figure 2")
 COMPRESSED = ("compression", "Tables 5(a) and 5(b)")
-COARSE = {"arch": "resnet50", "dataset": "cifar100-coarse"}
 NEGLIGIBLE = 0.01  # share of the variance outside ten directions
 
 

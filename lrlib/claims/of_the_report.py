@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lrlib.claims.claim import DRAWN, OURS, Claim
+from lrlib.claims.claim import DRAWN, FASHION, MNIST, OURS, Claim
 from lrlib.claims.of_codes import of_codes
 from lrlib.claims.predicates import SMALLEST, Cell, Predicate, cell
 
@@ -16,7 +16,6 @@ PAGE = ("svd_truncation", "The report's figure 7, for every classifier")
 MADE_AGAIN = ("svd_truncation", "Adversaries made again")
 NETWORKS = ("svd_truncation", "Weights or representations of low rank")
 FIGURE = ("section 3.6, figure 7", DRAWN)
-MNIST, FASHION = {"dataset": "mnist"}, {"dataset": "fashion-mnist"}
 UNMEASURED = "not measured"
 
 

@@ -104,8 +104,8 @@ def cell(
 class Crossing(Cell):
     """Sizes of perturbations at which a curve of accuracy falls to a level, on the line between two radii.
 
-    The cell is that of the sizes; its keys leave the radius open. A seed whose curve is below the level at the smallest
-    radius already, or never, has none.
+    The cell is that of the sizes; its keys leave the radius open. The size is NaN where a curve is below the level at
+    the smallest radius already, or never.
 
     Attributes:
         accuracy: The metric of the accuracies at these radii.
@@ -123,6 +123,7 @@ class Crossing(Cell):
             of = heights[heights.seed == seed].set_index("eps").value
             curve = own.assign(height=of.reindex(own.eps).to_numpy()).sort_values("value")
             below = (curve.height < self.level).to_numpy()
+            found[seed] = math.nan
             if below.any() and not below[0]:
                 after = int(below.argmax())
                 (low, high), (start, end) = (curve[name].iloc[after - 1 : after + 1] for name in ("value", "height"))
@@ -193,9 +194,14 @@ def judge(predicate: Predicate, records: Mapping[str, Record], preset: str) -> J
     right_side = pd.Series(0.0, left.index) if predicate.right is None else predicate.right.by_seed(records)
     if left.empty or right_side.empty:
         return Judged(UNMEASURED)
+    cells = [one for one in (predicate.left, predicate.right) if one is not None]
+    about = {
+        "stand_in": any(one.stands_in(records) for one in cells),
+        "older": any(one.is_older(records) for one in cells),
+    }
     sides = pd.DataFrame({"left": left, "right": right_side}).dropna().rename_axis("seed").reset_index()
     if sides.empty:
-        return Judged(_verdict(predicate, preset, 0, math.nan, math.nan))
+        return Judged(_verdict(predicate, preset, 0, math.nan, math.nan), **about)
     difference = sides.assign(value=sides.left - predicate.factor * sides.right, all="")
     (row,) = over_seeds(difference, ["all"]).itertuples()
     ratio = ratio_half = math.nan
@@ -210,8 +216,7 @@ def judge(predicate: Predicate, records: Mapping[str, Record], preset: str) -> J
         ratio=ratio,
         ratio_half=ratio_half,
         seeds=int(row.seeds),
-        stand_in=predicate.left.stands_in(records),
-        older=any(one.is_older(records) for one in (predicate.left, predicate.right) if one is not None),
+        **about,
     )
 
 

@@ -39,7 +39,7 @@ def findings(record: Record) -> list[str]:
     """What the rows say, in sentences."""
     frame = record.frame()
     tables = [_compressed(frame[frame.artefact == name], name) for name in PLACES if name in set(frame.artefact)]
-    return [*tables, *_plane(frame), *_size(frame), *_fooled(frame), *_end_to_end(frame), *_transferred(frame)]
+    return [*tables, *_plane(frame), *_size(frame), *_fooled(frame), *_end_to_end(frame)]
 
 
 def _compressed(frame: pd.DataFrame, artefact: str) -> str:
@@ -151,13 +151,13 @@ def _transferred(frame: pd.DataFrame) -> list[str]:
 
 
 def transfer(records: Mapping[str, Record]) -> str:
-    """What stands in the place of table 7(c) where it was not measured; nothing where it was.
+    """What was found of table 7(c), or why it was not measured.
 
     Args:
         records: All records of the page, by heading.
     """
-    if any(row["artefact"] == "table7c" for one in records.values() for row in one.rows):
-        return ""
+    if found := [line for one in records.values() for line in _transferred(one.frame())]:
+        return "\n\n".join(found)
     notes = paper.artefacts().set_index("artefact").loc["table7c"]
     skipped = dict.fromkeys(one.preset for one in records.values())
     said = [f"at `{preset}`, {notes[preset + '_note']}" for preset in skipped]

@@ -63,7 +63,7 @@ def measure(run: Run, m: int, rounds: int, device: torch.device) -> None:
 def activations(n: int, m: int, device: torch.device) -> Tensor:
     """Made-up activations ``(n, m)``, fp32: positive, as behind a ReLU, in directions whose weight falls like 1 / k."""
     found = torch.empty(n, m, device=device)
-    for batch, place in zip(_batches(n, m, device), found.split(BATCH), strict=True):
+    for batch, place in zip(_batches(n, m, device), found.split(BATCH), strict=True):  # type: ignore[no-untyped-call]
         place.copy_(batch)
     return found
 

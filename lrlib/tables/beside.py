@@ -104,7 +104,8 @@ def beside_paper(
         rows: Key columns that make the rows; the variants make the columns.
         ours: The artefact of our rows, if it has another name.
         own_metric: Our metric, if it has another name.
-        difference: Add how much larger our number is than the paper's, in brackets, if both are of the same dataset.
+        difference: Add how much larger our number is than the paper's, in brackets, if both are of the same
+            architecture and dataset.
         **where: Which part of the paper's table, such as ``dataset="cifar10"``. Ours may be a stand-in for it.
 
     Returns:
@@ -122,7 +123,7 @@ def beside_paper(
     ours, against = ours or artefact, printed.set_index(keys).value
     having = {name: one for name, one in records.items() if any(row["artefact"] == ours for row in one.rows)}
     for heading, record in (having or records).items():
-        comparable = difference and set(record.frame(ours).dataset) <= set(printed.dataset)
+        comparable = difference and _networks(record.frame(ours)) <= _networks(printed)
         columns[heading] = _cells(record, ours, own_metric or metric, keys, against if comparable else None)
     table = pd.DataFrame(columns).unstack("variant")
     shown = set().union(*(set(record.frame(ours).variant) for record in having.values())) or set(printed.variant)
@@ -156,6 +157,10 @@ def _in_order(table: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataF
     for column in columns.values():
         seen |= dict.fromkeys(column.index.droplevel("variant"))
     return table.reindex(list(seen)).rename_axis(index=table.index.names)
+
+
+def _networks(frame: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(frame.arch, frame.dataset, strict=True))
 
 
 def _label(key: Any) -> Any:

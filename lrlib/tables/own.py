@@ -165,18 +165,21 @@ def costs(records: Mapping[str, Record], artefact: str) -> pd.DataFrame:
 
 def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:
     base = table.groupby(level=about, sort=False).transform("last")
+    compared = not table.index.droplevel("alternative").is_unique
     cells = {}
     if "seconds" in table:
         cells["time"] = [f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms" for value in table.seconds]
-        cells["time, ratio"] = [f"{value:.3g}" for value in table.seconds / base.seconds]
+        if compared:
+            cells["time, ratio"] = [f"{value:.3g}" for value in table.seconds / base.seconds]
     if "bytes" in table:
         cells["memory"] = [f"{value / 2**20:.3g} MiB" for value in table.bytes]
-        cells["memory, ratio"] = [f"{value:.3g}" for value in table.bytes / base.bytes]
+        if compared:
+            cells["memory, ratio"] = [f"{value:.3g}" for value in table.bytes / base.bytes]
     if "success_rate" in table:
         cells["fooled"] = [f"{100 * value:.1f} %" for value in table.success_rate]
         cells["ρ"] = [f"{value:.4f}" for value in table.rho]
     if "error" in table:
-        cells["relative error"] = ["" if pd.isna(value) else f"{value:.4f}" for value in table.error]
+        cells["relative error"] = ["" if pd.isna(value) else f"{value:.2g}" for value in table.error]
     return pd.DataFrame(cells, index=table.index)
 
 
