@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -73,9 +74,12 @@ def number(predicate: Predicate, found: Judged) -> str:
     """What was measured: a difference with half the width of its interval over seeds, or a ratio; empty if nothing."""
     if not found.seeds:
         return ""
+    if predicate.factor != 1 and math.isnan(found.ratio):
+        return "no ratio, for the second is 0"
     if predicate.factor != 1:
-        half = "" if found.seeds < 2 else f" ± {found.ratio_half:.2g}"
-        return f"{found.ratio:.2g}{half} times"
+        digits = max(0, 1 - math.floor(math.log10(abs(found.ratio) or 1)))  # two significant ones
+        half = "" if found.seeds < 2 else f" ± {found.ratio_half:.{digits}f}"
+        return f"{found.ratio:.{digits}f}{half} times"
     half = "" if found.seeds < 2 else f" ± {_plain(predicate, found.high - found.value)}"
     plain = _plain(predicate, abs(found.value))
     sign = "" if predicate.right is None or not float(plain) else "+" if found.value > 0 else "−"

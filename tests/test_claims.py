@@ -180,7 +180,7 @@ SHARE = cell("p", "a", "accuracy"), cell("p", "b", "accuracy")
     ("predicate", "difference", "number", "needed"),
     [
         (Predicate(*RHO), 0.05, "+0.050 ± 0.000", "more than 0.000"),
-        (Predicate(*RHO, factor=4.0), -0.5, "2 ± 0 times", "more than 4 times"),  # 4 x 0.25 - 0.5 over 0.25
+        (Predicate(*RHO, factor=4.0), -0.5, "2.0 ± 0.0 times", "more than 4 times"),  # 4 x 0.25 - 0.5 over 0.25
         (Predicate(*SHARE, margin=0.035), -0.02, "−2.0 ± 0.0 points", "more than +3.5 points"),
         (Predicate(*SHARE, margin=-0.01), 0.0, "0.0 ± 0.0 points", "more than −1.0 points"),
         (Predicate(*SHARE, margin=0.01, within=True), 0.005, "+0.5 ± 0.0 points", "within 1.0 points"),
@@ -242,7 +242,15 @@ def test_a_ratio_has_an_interval_over_seeds():
     predicate = Predicate(*RHO, factor=2.0)
     found = judge(predicate, made_up(predicate, 0.25, spread=0.25), "small")
     assert found.ratio == pytest.approx(3) and found.ratio_half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
-    assert scoreboard.number(predicate, found) == "3 ± 2.5 times"
+    assert scoreboard.number(predicate, found) == "3.0 ± 2.5 times"
+
+
+def test_what_is_so_many_times_zero_is_no_ratio(row, record_of):
+    predicate = Predicate(cell("adversarial", "a", "rho"), cell("adversarial", "b", "rho"), factor=2.0)
+    rows = [row(name, "rho", value, seed=seed) for seed in range(3) for name, value in (("a", 0.1), ("b", 0.0))]
+    found = judge(predicate, {"adversarial": record_of(rows)}, "small")
+    assert scoreboard.number(predicate, found) == "no ratio, for the second is 0"
+    assert found.verdict == "reproduced"  # 0.1 is more than twice 0
 
 
 def test_doubtful_numbers_of_the_paper_are_marked():

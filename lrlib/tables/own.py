@@ -172,7 +172,7 @@ def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:
         if compared:
             cells["time, ratio"] = [f"{value:.3g}" for value in table.seconds / base.seconds]
     if "bytes" in table:
-        cells["memory"] = [f"{value / 2**20:.3g} MiB" for value in table.bytes]
+        cells["memory"] = [_memory(value) for value in table.bytes]
         if compared:
             cells["memory, ratio"] = [f"{value:.3g}" for value in table.bytes / base.bytes]
     if "success_rate" in table:
@@ -181,6 +181,10 @@ def _with_ratios(table: pd.DataFrame, about: list[str]) -> pd.DataFrame:
     if "error" in table:
         cells["relative error"] = ["" if pd.isna(value) else f"{value:.2g}" for value in table.error]
     return pd.DataFrame(cells, index=table.index)
+
+
+def _memory(value: float) -> str:
+    return f"{value / 2**30:.3g} GiB" if value >= 2**30 else f"{value / 2**20:.3g} MiB"
 
 
 def _cell(value: float, metric: str) -> str:
