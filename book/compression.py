@@ -126,12 +126,12 @@ plots.of_each(plots.plane, records | deep);
 # %% [markdown]
 # ## What is replaced, and by how much
 #
-# The paper replaces the fourth block and the FC layer, of 8.4 million parameters, by a linear classifier with 0.02 times
-# as many. Counted here for the networks that were measured and for the paper's own, of width 64. The linear part of
-# a narrower network is smaller in proportion to its width, the block to the width's square. A classifier on a few
+# The paper replaces the fourth block and the FC layer, of 8.4 million parameters, by a linear classifier with 0.02
+# times as many. Counted here for the networks that were measured and for the paper's own, of width 64. The linear part
+# of a narrower network is smaller in proportion to its width, the block to the width's square. A classifier on a few
 # components is counted with its projection kept apart, as storing the components needs; folded into one linear map both
-# are as large as the classifier on all dimensions. Of ResNets `layer3` is before
-# the fourth block, `avgpool` before the FC layer.
+# are as large as the classifier on all dimensions. Of ResNets `layer3` is before the fourth block, `avgpool` before the
+# FC layer.
 
 # %%
 section_tables.sizes(records | tables.of_other_networks(measured))

@@ -98,12 +98,11 @@ plots.of_each(plots.latent_accuracy, records);
 # ## The report's figure 5: the perturbation that fools
 #
 # Adversaries of another class at 95 % confidence, with the report's attack, as many of each classifier as the parameter
-# `adversaries` says; the report has 180. The report changes what a
-# classifier sees: codes where it classifies codes, and it divides by their norm. But nobody sends codes. The panels on
-# the right change images: of encodings through the encoder, with the variational one's mean; of projections by the
-# difference of the decoder's images of the changed and unchanged code, which counts where the classifier of the new
-# projection is wrong, and is no more than an upper bound on the smallest perturbation. Only attacks that got there are
-# counted.
+# `adversaries` says; the report has 180. The report changes what a classifier sees: codes where it classifies codes,
+# and it divides by their norm. But nobody sends codes. The panels on the right change images: of encodings through the
+# encoder, with the variational one's mean; of projections by the difference of the decoder's images of the changed and
+# unchanged code, which counts where the classifier of the new projection is wrong, and is no more than an upper bound
+# on the smallest perturbation. Only attacks that got there are counted.
 
 # %% mystnb={"image": {"alt": "Relative size of adversaries of 1L, 2L and LRL, among codes and among images"}}
 plots.of_each(plots.latent_sizes, records);

@@ -18,12 +18,12 @@
 # pixels: 1L is one linear layer, 2L two of them, LRL two with a ReLU between.
 #
 # The adversaries are the report's: from an image that the classifier has right, gradient descent on cross-entropy for
-# another class plus $\lambda \|x - \bar x\|_2$, clamped to [0, 1], until that class has 95 % confidence; 180 a classifier
-# (the parameter `adversaries`), two images of each class with each of the nine other classes as goal. The report makes them once, for the whole
-# classifier, and shows them to the truncated one. Whoever attacks the truncated classifier would make them for that one,
-# so here they are also *made again*. DeepFool's are made beside them: they stop just across the nearest border, at a
-# distance that no scale of the logits can hide, and a rise of accuracy on those made once is no robustness yet, for any
-# change of the weights brings some of them back.
+# another class plus $\lambda \|x - \bar x\|_2$, clamped to [0, 1], until that class has 95 % confidence; 180 a
+# classifier (the parameter `adversaries`), two images of each class with each of the nine other classes as goal. The
+# report makes them once, for the whole classifier, and shows them to the truncated one. Whoever attacks the truncated
+# classifier would make them for that one, so here they are also *made again*. DeepFool's are made beside them: they
+# stop just across the nearest border, at a distance that no scale of the logits can hide, and a rise of accuracy on
+# those made once is no robustness yet, for any change of the weights brings some of them back.
 #
 # At the end the truncation is applied to N-LR, 1-LR and 2-LR, each convolution as the matrix of its output channels:
 # weights of low rank beside representations of low rank.

@@ -74,16 +74,20 @@ def number(predicate: Predicate, found: Judged) -> str:
     """What was measured: a difference with half the width of its interval over seeds, or a ratio; empty if nothing."""
     if not found.seeds:
         return ""
-    if predicate.factor != 1 and math.isnan(found.ratio):
-        return "no ratio, for the second is 0"
     if predicate.factor != 1:
-        digits = max(0, 1 - math.floor(math.log10(abs(found.ratio) or 1)))  # two significant ones
-        half = "" if found.seeds < 2 else f" ± {found.ratio_half:.{digits}f}"
-        return f"{found.ratio:.{digits}f}{half} times"
+        return _times(found)
     half = "" if found.seeds < 2 else f" ± {_plain(predicate, found.high - found.value)}"
     plain = _plain(predicate, abs(found.value))
     sign = "" if predicate.right is None or not float(plain) else "+" if found.value > 0 else "−"
     return f"{sign}{plain}{half}{_unit(predicate)}"
+
+
+def _times(found: Judged) -> str:
+    if math.isnan(found.ratio):
+        return "no ratio, for the second is 0"
+    digits = max(0, 1 - math.floor(math.log10(abs(found.ratio) or 1)))  # two significant ones
+    half = "" if found.seeds < 2 else f" ± {found.ratio_half:.{digits}f}"
+    return f"{found.ratio:.{digits}f}{half} times"
 
 
 def needed(predicate: Predicate) -> str:

@@ -151,10 +151,9 @@ def _transfer() -> Iterator[Claim]:
     }
 
     def ours(variant: str, of: str) -> Cell:
-        network = {"arch": "resnet50"}
         return cell(
             *("compression", "table7c", "max_margin_accuracy"),
-            network=network,
+            network={"arch": "resnet50"},  # whatever labels its classifier is for
             alone=True,
             variant=variant,
             dataset=labels[of],

@@ -62,8 +62,9 @@ def note(record: Record) -> str:
     short = {run["shortened"]["epochs"]: run["shortened"]["of"] for run in record.runs if run["shortened"]}
     schedule = "".join(f" · {epochs} of {whole} epochs" for epochs, whole in short.items())
     older = drift.remark(record)
-    archs = set(frame.arch) if "arch" in frame else set()
-    other = "".join(f"{arch} on " for arch in archs if archs == {arch} != {presets.get(record.preset).network.arch})
+    own = presets.get(record.preset).network.arch
+    archs = list(dict.fromkeys(frame.arch)) if "arch" in frame else [own]
+    other = f"{archs[0]} on " if len(archs) == 1 and archs != [own] else ""
     said = f"preset {record.preset} · {other}{frame.dataset.iloc[0]} · {seeds} seed{'s' if seeds > 1 else ''}{schedule}"
     return f"{said} · {older}" if older else said
 
